@@ -114,7 +114,7 @@ class Quantum(Section):
 
     store: Path = Field(Path("results/quantum/store"), description="content-addressed store of Psi4 results")
     memory_mb: int = Field(2000, ge=250, description="memory of one Psi4 process [MB]")
-    runtime_min: int = Field(240, ge=1, description="time limit of one batch on a cluster [min]")
+    runtime_min: int = Field(120, ge=1, description="time limit of one batch on a cluster [min]")
     max_failed: float = Field(0.2, ge=0, le=1, description="stop where a larger share of a batch fails")
 
 
@@ -186,7 +186,7 @@ class Training(Section):
     max_bad_batches: float = Field(0.01, ge=0, le=1, description="stop where more of an epoch's batches fail")
     threads: int = Field(1, ge=1, description="CPU threads of one training job")
     memory_mb: int = Field(4000, ge=500, description="memory of one training job [MB]")
-    runtime_min: int = Field(720, ge=1, description="time limit of one training job on a cluster [min]")
+    runtime_min: int = Field(120, ge=1, description="time limit of one training job on a cluster [min]")
 
 
 class DeltaCouplingSettings(Section):

@@ -1,0 +1,115 @@
+"""psigraph: from raw molecular structures to trained models and a report.
+
+Reads and validates the configuration, includes one rule file per stage and names the targets people type:
+all, features, graphs, train_delta, evaluate_delta, report.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# Scripts use the library of this clone, whatever else is installed.
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+shell.prefix(f"set -euo pipefail; export PYTHONPATH='{sys.path[0]}'${{PYTHONPATH:+:$PYTHONPATH}}; ")
+
+if "datasets" not in config:  # --configfile replaces config.yaml, --config changes single values of it
+
+    configfile: Path(workflow.basedir) / "config.yaml"
+
+
+resource_scopes:
+    gpu="local",
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    level="[^/]+",
+    graphset="[^/]+",
+    experiment="[^/]+",
+    architecture="[^/]+",
+    batch=r"\d+",
+    shard=r"\d+",
+    seed=r"\d+",
+
+
+include: "rules/common.smk"
+include: "rules/structures.smk"
+include: "rules/quantum.smk"
+include: "rules/graphs.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+onstart:
+    hold_results()
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report/report.html",
+        "results/report/summary.csv",
+    localrule: True
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=5,
+
+
+rule features:
+    input:
+        all_quantum_files(),
+    localrule: True
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=5,
+
+
+rule graphs:
+    input:
+        all_shards(),
+    localrule: True
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=5,
+
+
+rule train_delta:
+    input:
+        models_of_family("delta"),
+    localrule: True
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=5,
+
+
+rule evaluate_delta:
+    input:
+        evaluations_of_family("delta"),
+    localrule: True
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=5,
+
+
+rule report:
+    input:
+        rules.all.input,
+    localrule: True
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=5,

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Sets psigraph up; quick when nothing is left to do. `make` calls it.
+#   setup.sh [dev] [slurm]     dev: linters and type checker too; slurm: a Slurm to test with
+# Debian or Ubuntu: Psi4 from apt, the rest in .venv. Where conda or mamba is found: everything from envs/*.yaml.
+# PSIGRAPH_SETUP=apt or =conda decides where both are there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+extras=test packages=(psi4 psi4-data python3-h5py libopenblas0-openmp python3-venv)
+for word in "$@"; do
+  case $word in
+    dev) extras=test,dev ;;
+    slurm) packages+=(munge slurmctld slurmd slurm-client) ;;
+    *) echo "setup.sh: unknown word '$word'; known: dev, slurm" >&2; exit 2 ;;
+  esac
+done
+conda=$(command -v mamba || command -v conda || true)
+how=${PSIGRAPH_SETUP:-$([ -n "$conda" ] && echo conda || echo apt)}
+
+install_packages() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  command -v apt-get >/dev/null || {
+    echo "setup.sh: no apt-get here. Install conda (https://conda-forge.org/download) and run make again." >&2; exit 1; }
+  local sudo=()
+  [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+  echo "setup.sh: installing ${missing[*]}"
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+python_environment() {
+  local ready=.venv/.ready-$extras
+  if [ "$ready" -nt pyproject.toml ] && [ "$ready" -nt envs/constraints.txt ]; then return; fi
+  echo "setup.sh: Python packages into .venv (a few minutes)"
+  [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+  .venv/bin/pip install -q -c envs/constraints.txt torch
+  .venv/bin/pip install -q -c envs/constraints.txt -e ".[$extras]"
+  touch "$ready"
+}
+
+conda_environments() {
+  local ready=.conda/.ready-$extras
+  if [ "$ready" -nt pyproject.toml ] && [ "$ready" -nt envs/ml.yaml ] && [ "$ready" -nt envs/psi4.yaml ]; then return; fi
+  echo "setup.sh: conda environments into .conda (several minutes)"
+  "$conda" env create -y -q -p .conda/psi4 -f envs/psi4.yaml
+  "$conda" env create -y -q -p .conda/ml -f envs/ml.yaml
+  .conda/ml/bin/pip install -q -c envs/constraints.txt -e ".[$extras]"
+  touch "$ready"
+}
+
+case $how in
+  apt) install_packages; python_environment ;;
+  conda) conda_environments ;;
+  *) echo "setup.sh: PSIGRAPH_SETUP=$how; apt or conda" >&2; exit 2 ;;
+esac

@@ -1,0 +1,134 @@
+"""Helper functions of all stages: the validated configuration and the files that follow from it."""
+
+import fcntl
+
+from psigraph.config import Config, ConfigError, Section, validate_config
+from psigraph.quantum import FEATURE_VERSION
+from psigraph.stores import canonical_json
+
+try:
+    CONFIG: Config = validate_config(config, ", ".join(map(str, workflow.configfiles)) or "config")
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def hold_results() -> None:
+    """Hold results/ for this process; a second live run gets an error. The kernel releases it when the process ends."""
+    global _held
+    Path("results").mkdir(exist_ok=True)
+    _held = open("results/.running", "a+")
+    try:
+        fcntl.flock(_held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _held.seek(0)
+        raise WorkflowError(
+            f"another snakemake (process {_held.read().strip() or 'unknown'}) is writing to results/; "
+            "wait for it, stop it, or run in another folder with --directory"
+        ) from None
+    _held.truncate(0)
+    _held.write(str(os.getpid()))
+    _held.flush()
+
+
+def as_json(section: Section) -> str:
+    """A section of the configuration as one parameter value."""
+    return canonical_json(section.model_dump(mode="json"))
+
+
+def modules(*names: str) -> list[str]:
+    """Source files of parts of the library, so that editing one reruns the rules that use it."""
+    source = Path(workflow.basedir) / "src" / "psigraph"
+    files = [source / f"{name}.py" for name in names if (source / f"{name}.py").is_file()]
+    for name in names:
+        files += sorted((source / name).glob("*.py"))
+    return [str(file) for file in files]
+
+
+def script(name: str) -> str:
+    return str(Path(workflow.basedir) / "scripts" / name)
+
+
+def raw_files(wildcards) -> list[str]:
+    """Every file of a dataset's folder; a dataset from the installed databases has none."""
+    folder = getattr(CONFIG.datasets[wildcards.dataset], "path", None)
+    return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file()) if folder else []
+
+
+def quantum_files(dataset: str, level: str) -> list[str]:
+    batches = CONFIG.datasets[dataset].batches
+    return [f"results/quantum/{dataset}/{level}/{batch}.h5" for batch in range(batches)]
+
+
+def quantum_files_of(graphset: str) -> dict[str, list[str]]:
+    """Quantum files by dataset; empty where the graphset takes no features from Psi4."""
+    settings = CONFIG.graphsets[graphset]
+    if settings.level in (None, "given"):
+        return {}
+    return {dataset: quantum_files(dataset, settings.level) for dataset in settings.datasets}
+
+
+def level_of(graphset: str) -> str:
+    """Settings of a graphset's level of theory as JSON; `null` where Psi4 computes nothing."""
+    level = CONFIG.graphsets[graphset].level
+    return as_json(CONFIG.levels[level]) if level in CONFIG.levels else "null"
+
+
+def all_quantum_files() -> list[str]:
+    return sorted({file for name in CONFIG.graphsets for files in quantum_files_of(name).values() for file in files})
+
+
+def shards(graphset: str) -> list[str]:
+    return [f"results/graphs/{graphset}/{shard}.h5" for shard in range(CONFIG.graphsets[graphset].shards)]
+
+
+def used_datasets() -> list[str]:
+    return list(dict.fromkeys(name for graphset in CONFIG.graphsets.values() for name in graphset.datasets))
+
+
+def all_shards() -> list[str]:
+    return [shard for graphset in CONFIG.graphsets for shard in shards(graphset)]
+
+
+def runs(experiment: str) -> list[str]:
+    """`architecture/seedN` of every run of an experiment."""
+    settings = CONFIG.experiments[experiment]
+    return [f"{architecture}/seed{seed}" for architecture in settings.architectures for seed in settings.seeds]
+
+
+def experiments_of_family(family: str) -> list[str]:
+    return [name for name, item in CONFIG.experiments.items() if CONFIG.graphsets[item.graphset].family == family]
+
+
+def models_of(experiment: str) -> list[str]:
+    return [f"results/models/{experiment}/{run}/final_model_{experiment}_learning.pt" for run in runs(experiment)]
+
+
+def models_of_family(family: str) -> list[str]:
+    return [model for experiment in experiments_of_family(family) for model in models_of(experiment)]
+
+
+def evaluations_of(experiment: str, name: str) -> list[str]:
+    return [f"results/evaluation/{experiment}/{run}/{name}" for run in runs(experiment)]
+
+
+def evaluations_of_family(family: str) -> list[str]:
+    return [
+        file
+        for experiment in experiments_of_family(family)
+        for file in [*evaluations_of(experiment, "metrics.csv"), f"results/evaluation/{experiment}/comparison.csv"]
+    ]
+
+
+def run_settings(experiment: str, architecture: str) -> str:
+    """What one training run depends on, as one JSON parameter value."""
+    item = CONFIG.experiments[experiment]
+    graphset = CONFIG.graphsets[item.graphset]
+    return canonical_json(
+        {
+            "graphset": graphset.model_dump(mode="json"),
+            "level": CONFIG.levels[graphset.level].model_dump(mode="json") if graphset.level in CONFIG.levels else None,
+            "hyperparameters": item.architectures[architecture].model_dump(mode="json"),
+            "split": item.split.model_dump(mode="json"),
+            "training": item.training.model_dump(mode="json"),
+        }
+    )

@@ -1,0 +1,81 @@
+"""Trained models to predictions, metrics beside their floors, and plots.
+
+In: models, splits and shards. Out: results/evaluation/{experiment}/... (tables) and results/plots/{experiment}/... A plot
+of an empty split is not drawn, so plots are declared as folders.
+"""
+
+
+rule evaluate:
+    input:
+        shards=lambda wildcards: shards(CONFIG.experiments[wildcards.experiment].graphset),
+        model=rules.train.output.model,
+        history=rules.train.output.history,
+        split=rules.train.output.split,
+        script=script("evaluate.py"),
+        modules=modules("evaluation/run", "evaluation/plots", "metrics"),
+    output:
+        predictions=ensure("results/evaluation/{experiment}/{architecture}/seed{seed}/predictions.csv", non_empty=True),
+        metrics=ensure("results/evaluation/{experiment}/{architecture}/seed{seed}/metrics.csv", non_empty=True),
+        plots=report(
+            directory("results/plots/{experiment}/{architecture}/seed{seed}"),
+            patterns=["{name}.png"],
+            caption="../docs/captions/run.rst",
+            category="{experiment}",
+            labels={"architecture": "{architecture}", "seed": "{seed}", "plot": "{name}"},
+        ),
+    log:
+        "results/logs/evaluate/{experiment}/{architecture}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{experiment}/{architecture}/seed{seed}.tsv"
+    conda:
+        "../envs/ml.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python {input.script} --experiment {wildcards.experiment} --architecture {wildcards.architecture}"
+        " --seed {wildcards.seed} --model {input.model} --history {input.history} --split {input.split}"
+        " --shards {input.shards} --predictions {output.predictions} --metrics {output.metrics}"
+        " --plots {output.plots} 2> {log}"
+
+
+rule compare:
+    input:
+        predictions=lambda wildcards: evaluations_of(wildcards.experiment, "predictions.csv"),
+        histories=lambda wildcards: [
+            f"results/models/{wildcards.experiment}/{run}/history.csv" for run in runs(wildcards.experiment)
+        ],
+        script=script("compare.py"),
+        modules=modules("evaluation/experiment", "evaluation/plots", "metrics"),
+    output:
+        table=report(
+            ensure("results/evaluation/{experiment}/comparison.csv", non_empty=True),
+            caption="../docs/captions/comparison.rst",
+            category="{experiment}",
+        ),
+        plots=report(
+            directory("results/plots/{experiment}/all"),
+            patterns=["{name}.png"],
+            caption="../docs/captions/experiment.rst",
+            category="{experiment}",
+            labels={"plot": "{name}"},
+        ),
+    log:
+        "results/logs/compare/{experiment}.log",
+    benchmark:
+        "results/benchmarks/compare/{experiment}.tsv"
+    conda:
+        "../envs/ml.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        folds=lambda wildcards: CONFIG.experiments[wildcards.experiment].split.folds or 0,
+    shell:
+        "python {input.script} --experiment {wildcards.experiment} --folds {params.folds}"
+        " --predictions {input.predictions} --histories {input.histories}"
+        " --output {output.table} --plots {output.plots} 2> {log}"

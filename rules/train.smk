@@ -1,0 +1,38 @@
+"""Graph shards to trained models: one rule for every architecture.
+
+In: all shards of the experiment's graphset. Out, in results/models/{experiment}/{architecture}/seed{seed}/: the model,
+its learning history, its split and a record of the run. `last.ckpt` in the same folder is what a killed run resumes
+from; it is no output, so Snakemake leaves it alone.
+"""
+
+
+rule train:
+    input:
+        shards=lambda wildcards: shards(CONFIG.experiments[wildcards.experiment].graphset),
+        script=script("train.py"),
+        modules=modules("models", "training", "graphs", "fields", "metrics", "stores"),
+    output:
+        model=ensure(
+            "results/models/{experiment}/{architecture}/seed{seed}/final_model_{experiment}_learning.pt",
+            non_empty=True,
+        ),
+        history=ensure("results/models/{experiment}/{architecture}/seed{seed}/history.csv", non_empty=True),
+        split=ensure("results/models/{experiment}/{architecture}/seed{seed}/split.csv", non_empty=True),
+        record=ensure("results/models/{experiment}/{architecture}/seed{seed}/training.json", non_empty=True),
+    log:
+        "results/logs/train/{experiment}/{architecture}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/train/{experiment}/{architecture}/seed{seed}.tsv"
+    conda:
+        "../envs/ml.yaml"
+    threads: lambda wildcards: CONFIG.experiments[wildcards.experiment].training.threads
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: CONFIG.experiments[wildcards.experiment].training.memory_mb * attempt,
+        runtime=lambda wildcards: CONFIG.experiments[wildcards.experiment].training.runtime_min,
+    params:
+        settings=lambda wildcards: run_settings(wildcards.experiment, wildcards.architecture),
+    shell:
+        "python {input.script} --experiment {wildcards.experiment} --architecture {wildcards.architecture}"
+        " --seed {wildcards.seed} --settings {params.settings:q} --gpu {resources.gpu} --threads {threads}"
+        " --shards {input.shards} --output-dir $(dirname {output.model}) 2> {log}"

@@ -1,0 +1,149 @@
+"""Evaluate one run: checkpoint, shards and split in; predictions, metrics and plots out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from psigraph.evaluation.inference import predict_delta
+from psigraph.evaluation.run_figures import plot_run
+from psigraph.evaluation.tables import PREDICTION_COLUMNS, SPLITS, RunIdentity, metric_table
+from psigraph.graphs.dataset import CachedDimerDataset, make_loader
+from psigraph.stores import atomic_path
+from psigraph.training.checkpoint import load_model
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 64  # graphs; changes nothing but speed
+
+
+class EvaluationError(ValueError):
+    """Files of a run do not fit together; the message names them and the remedy."""
+
+
+def evaluate_run(
+    checkpoint: str | Path,
+    shards: Sequence[str | Path],
+    split_csv: str | Path,
+    history_csv: str | Path,
+    *,
+    predictions_csv: str | Path,
+    metrics_csv: str | Path,
+    plots: str | Path,
+    dataset: str,
+    split_kind: str,
+) -> pd.DataFrame:
+    """Predict every sample of a run, rate the model and its floors, draw the plots; return the metric table.
+
+    `dataset` and `split_kind` are written into the table as they are. Raises EvaluationError where checkpoint, shards and
+    split do not fit together; then neither table is written.
+    """
+    loaded = load_model(checkpoint)
+    meta = loaded.meta
+    graphs = CachedDimerDataset([Path(s) for s in shards])
+    check_graphs(meta, graphs, str(checkpoint))
+    splits = read_splits(split_csv, graphs)
+    identity = RunIdentity(
+        experiment=str(meta["experiment"]),
+        family=str(meta["graphset"]["family"]),
+        dataset=dataset,
+        architecture=str(meta["architecture"]),
+        seed=int(meta["seed"]),
+        split_kind=split_kind,
+    )
+    predictions = prediction_table(loaded.model, graphs, splits, identity)
+    epsilon = float(meta["training"]["mape_epsilon"])
+    table = metric_table(predictions, identity, epsilon)
+    title = f"{identity.experiment}, {identity.architecture}, seed {identity.seed}"
+    history = pd.read_csv(history_csv)
+    plot_run(
+        predictions, history, Path(plots), title=title, epsilon=epsilon, best_epoch=_optional_int(meta.get("best_epoch"))
+    )
+    _log_headline(table, identity)
+    write_csv(predictions, predictions_csv)
+    write_csv(table, metrics_csv)
+    return table
+
+
+def prediction_table(
+    model: Any, graphs: CachedDimerDataset, splits: np.ndarray, identity: RunIdentity
+) -> pd.DataFrame:
+    """Return one row per sample of `graphs`, in their order, with the columns `PREDICTION_COLUMNS`.
+
+    V_0 and V_ref are taken from the shards in double precision, so v_pred − delta_v is exactly V_0.
+    """
+    loader = make_loader(graphs, batch_size=BATCH_SIZE, shuffle=False, seed=0)
+    delta = predict_delta(model, loader)
+    if len(delta) != len(graphs):
+        raise EvaluationError(f"{len(delta)} predictions for {len(graphs)} samples")
+    u, v_ref = np.asarray(graphs.u, dtype=float), np.asarray(graphs.y_true_vref, dtype=float)
+    columns = {
+        "index": np.arange(len(delta)),
+        "id": graphs.ids,
+        "group": graphs.groups,
+        "system": graphs.systems,
+        "source": graphs.sources,
+        "split": splits,
+        "R_angstrom": u[:, 0] / graphs.length_scale,
+        "v_0": u[:, 2],
+        "delta_v": delta,
+        "v_pred": u[:, 2] + delta,
+        "v_ref": v_ref,
+        "unit": graphs.unit,
+        "experiment": identity.experiment,
+        "architecture": identity.architecture,
+        "seed": identity.seed,
+    }
+    return pd.DataFrame(columns, columns=list(PREDICTION_COLUMNS))
+
+
+def read_splits(path: str | Path, graphs: CachedDimerDataset) -> np.ndarray:
+    """Return the split (n,) of every sample of `graphs` as split.csv has it.
+
+    Raises EvaluationError where the file does not list exactly the samples of the shards, each once and in a known split.
+    """
+    frame = pd.read_csv(path, dtype={"id": str, "split": str}, keep_default_na=False).sort_values("index")
+    ids = [str(i) for i in graphs.ids]
+    if frame["index"].tolist() != list(range(len(ids))) or frame["id"].tolist() != ids:
+        raise EvaluationError(
+            f"{path}: lists {len(frame)} samples that are not the {len(ids)} samples of the shards in their order; "
+            "the shards were rebuilt since this run: train it again (snakemake --cores 1 train_delta)"
+        )
+    unknown = sorted(set(frame["split"]) - set(SPLITS))
+    if unknown:
+        raise EvaluationError(f"{path}: unknown split {unknown[0]!r}; known: {', '.join(SPLITS)}")
+    return frame["split"].to_numpy(dtype=object)
+
+
+def check_graphs(meta: Mapping[str, Any], graphs: CachedDimerDataset, checkpoint: str) -> None:
+    """Raise EvaluationError where the shards were built with other settings than the checkpoint's."""
+    for key in ("cutoff", "length_scale", "unit"):
+        trained, found = meta["graphset"][key], getattr(graphs, key)
+        if trained != found:
+            raise EvaluationError(
+                f"{checkpoint}: trained on shards with {key} {trained}, but these shards have {key} {found}; "
+                "train again on them: snakemake --cores 1 train_delta"
+            )
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table atomically; numbers with 10 significant digits, an undefined value as an empty field."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.10g")
+    log.info("wrote %s: %d rows", path, len(frame))
+
+
+def _optional_int(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _log_headline(table: pd.DataFrame, identity: RunIdentity) -> None:
+    rows = table[(table["target"] == "v_ref") & table["metric"].isin(["mae", "mape"])]
+    for row in rows.itertuples():
+        log.info("%s %s: %s of V_ref %.4g %s (n = %d)", row.architecture, row.split, row.metric, row.value, row.unit, row.n)
+    for split in SPLITS:
+        if split not in set(table["split"]):
+            log.warning("%s seed %d: the %s split is empty, no metrics for it", identity.experiment, identity.seed, split)

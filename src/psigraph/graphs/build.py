@@ -1,0 +1,104 @@
+"""Structure stores and quantum stores to one HDF5 shard of graphs."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from psigraph.graphs.features import Features, SkippedStructure, computed_features
+from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_structure
+from psigraph.graphs.join import read_matching_quantum
+from psigraph.graphs.settings import GraphSettings
+from psigraph.graphs.shards import write_shard, write_skipped
+from psigraph.stores import atomic_path
+from psigraph.structures.model import StructureSet
+from psigraph.structures.store import read_structures
+
+__all__ = ["build_shard", "graph_from_structure"]
+
+log = logging.getLogger(__name__)
+
+
+def build_shard(
+    structures: Mapping[str, str | Path],
+    quantum: Mapping[str, Sequence[str | Path]],
+    output: str | Path,
+    skipped: str | Path,
+    settings: GraphSettings,
+    *,
+    name: str = "",
+    shard: int = 0,
+    shards: int = 1,
+    allow_unlabelled: bool = False,
+) -> tuple[int, int]:
+    """Write one shard of a graphset and the list of what was left out; return how many graphs each of the two holds.
+
+    `structures` maps dataset names to structure stores, in the graphset's order; `quantum` maps them to their quantum
+    files and is used where the level is computed. Shard k of s (0-based) takes an equal contiguous range of the
+    concatenated datasets. Neither file is left behind on an error.
+
+    Raises StoreError where a file cannot be used or files do not belong together, ValueError for a wrong shard number.
+    """
+    if not 0 <= shard < shards:
+        raise ValueError(f"shard {shard} of {shards}: shards are counted from 0 to {shards - 1}")
+    sets = {dataset: read_structures(path) for dataset, path in structures.items()}
+    total = sum(len(s) for s in sets.values())
+    start, stop = shard * total // shards, (shard + 1) * total // shards
+    inputs = {f"structures/{dataset}": s.digest for dataset, s in sets.items()}
+    graphs: list[Graph] = []
+    left_out: list[Skipped] = []
+    first = 0
+    for dataset, members in sets.items():
+        rows = range(max(start - first, 0), min(stop - first, len(members)))
+        first += len(members)
+        if not rows:
+            continue
+        prefix = f"{dataset}/" if len(sets) > 1 else ""
+        source = _Source(members, settings, quantum.get(dataset, ()), dataset)
+        inputs |= source.inputs
+        for item in source.graphs(rows, prefix, allow_unlabelled):
+            (graphs if isinstance(item, Graph) else left_out).append(item)  # type: ignore[arg-type]
+    with atomic_path(skipped) as temporary:
+        write_skipped(temporary, left_out)
+        write_shard(output, graphs, settings, name=name, shard=shard, shards=shards, inputs=inputs)
+    _report(output, graphs, left_out)
+    return len(graphs), len(left_out)
+
+
+class _Source:
+    """One dataset's structures with their features."""
+
+    def __init__(
+        self, structures: StructureSet, settings: GraphSettings, quantum_paths: Sequence[str | Path], dataset: str
+    ) -> None:
+        self.structures, self.settings = structures, settings
+        self.quantum, self.inputs = None, {}
+        if settings.computed:
+            self.quantum, self.inputs = read_matching_quantum(structures, settings, quantum_paths, dataset)
+
+    def graphs(self, rows: range, prefix: str, allow_unlabelled: bool) -> Iterator[Graph | Skipped]:
+        for row in rows:
+            structure = self.structures.structure(row)
+            name = prefix + structure.id
+            try:
+                if self.quantum is not None:
+                    features: Features | None = computed_features(self.quantum, row)
+                else:
+                    features = features_of(structure, self.settings)
+                yield graph_from_structure(
+                    structure,
+                    self.settings,
+                    features,
+                    unit=self.structures.unit,
+                    id=name,
+                    allow_unlabelled=allow_unlabelled,
+                )
+            except SkippedStructure as error:
+                yield Skipped(name, structure.source, str(error))
+
+
+def _report(output: str | Path, graphs: Sequence[Graph], left_out: Sequence[Skipped]) -> None:
+    log.info("%s: %d graphs, %d structures left out", output, len(graphs), len(left_out))
+    for item in left_out[:10]:
+        log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
+    if len(left_out) > 10:
+        log.warning("%d more were left out; see the list beside the shard", len(left_out) - 10)

@@ -1,0 +1,27 @@
+"""Models by name. Adding an architecture: its settings in psigraph.config, one module here, one entry in MODELS."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psigraph.config import ARCHITECTURES, Section, did_you_mean
+from psigraph.models.base import DeltaModel
+from psigraph.models.delta_coupling import DeltaCoupling
+
+#: Every architecture that `experiments.*.architectures` may name.
+MODELS: dict[str, type[DeltaModel]] = {"delta_coupling": DeltaCoupling}
+
+
+def build_model(
+    architecture: str, settings: Section | Mapping[str, Any] | None = None, *, cutoff: float, length_scale: float
+) -> DeltaModel:
+    """Return a new model; `settings` are the architecture's hyperparameters, `cutoff` the graphs' [Å].
+
+    Raises ValueError for an unknown architecture (naming the known ones) or hyperparameter.
+    """
+    if architecture not in MODELS:
+        raise ValueError(
+            f"unknown architecture {architecture!r}{did_you_mean(architecture, MODELS)}; known: {', '.join(MODELS)}"
+        )
+    values = settings.model_dump() if isinstance(settings, Section) else dict(settings or {})
+    checked = ARCHITECTURES[architecture].model_validate(values)
+    return MODELS[architecture](cutoff=cutoff, length_scale=length_scale, **checked.model_dump())

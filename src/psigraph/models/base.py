@@ -1,0 +1,70 @@
+"""What every model of the family `delta` has in common: its normalisation, fitted on the training set."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+#: Scales below this are no spread but rounding; the quantity is then left as it is.
+_SMALLEST = 1e-8
+
+
+class DeltaModel(nn.Module):
+    """A model of ΔV with the normalisation of its inputs and output as buffers, so that a checkpoint carries them.
+
+    Scalars are shifted and scaled one by one; each irrep of the field node is scaled by one number, which keeps
+    equivariance. Subclasses set `hyperparameters`, use `normalised_*`, and return `to_label(output)`.
+    """
+
+    hyperparameters: dict[str, float | int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, size in (("u", 4), ("spd", 3)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+        self.register_buffer("multipole_scale", torch.ones(2))  # dipole, quadrupole
+        self.register_buffer("delta_mean", torch.zeros(()))
+        self.register_buffer("delta_scale", torch.ones(()))
+
+    @torch.no_grad()
+    def fit_normalisation(self, arrays: Mapping[str, Tensor]) -> None:
+        """Set the normalisation from a training set without augmentation.
+
+        arrays: u (n, 4), y (n,) [V unit], atomic_node_attr (ΣN, 3) [electrons], field_node_features (n, 8) [internal].
+        The output is scaled by mean and SD of y; a quantity without spread keeps the scale 1.
+        """
+        u, spd, field, y = (
+            torch.as_tensor(arrays[k]).to(torch.float64)
+            for k in ("u", "atomic_node_attr", "field_node_features", "y")
+        )
+        for name, values in (("u", u.view(-1, 4)), ("spd", spd.view(-1, 3)), ("delta", y.view(-1))):
+            getattr(self, f"{name}_mean").copy_(values.mean(0))
+            getattr(self, f"{name}_scale").copy_(_scale(values.std(0, correction=0)))
+        dipole, quadrupole = field.view(-1, 8).split([3, 5], 1)
+        rms = torch.stack([dipole.square().mean().sqrt(), quadrupole.square().mean().sqrt()])
+        self.multipole_scale.copy_(_scale(rms))
+
+    def normalised_u(self, u: Tensor) -> Tensor:
+        """Return u (B, 4) with zero mean and unit spread over the training set."""
+        return (u - self.u_mean) / self.u_scale
+
+    def normalised_spd(self, populations: Tensor) -> Tensor:
+        """Return Mulliken populations (ΣN, 3) with zero mean and unit spread over the training set's atoms."""
+        return (populations - self.spd_mean) / self.spd_scale
+
+    def normalised_multipoles(self, features: Tensor) -> Tensor:
+        """Return field features (B, 8) with dipole and quadrupole of unit root mean square over the training set."""
+        return features / torch.repeat_interleave(self.multipole_scale, _widths(features), output_size=8)
+
+    def to_label(self, output: Tensor) -> Tensor:
+        """Return ΔV [V unit] of a network's output (B,)."""
+        return self.delta_mean + self.delta_scale * output.to(self.delta_mean.dtype)
+
+
+def _scale(values: Tensor) -> Tensor:
+    return torch.where(values > _SMALLEST, values, torch.ones_like(values))
+
+
+def _widths(like: Tensor) -> Tensor:
+    return torch.tensor([3, 5], device=like.device)

@@ -1,0 +1,99 @@
+"""Which molecule is it? One canonical text per molecule, from its geometry and charge.
+
+The identity must be the same for one molecule in every database, at every conformation, atom order and mirror image,
+because splits are drawn by it. Bond orders and formal charges perceived from a geometry are not that stable, so they
+decide nothing here:
+
+1. Bonds without orders come from distances (`geometry.bonds`). Elements, bonds and total charge, hydrogens included, are
+   the identity; resonance forms and stereoisomers are one molecule, tautomers are two.
+2. RDKit's canonical order of that graph is computed, and the atoms are renumbered by it, so that all that follows
+   depends on the graph and the charge alone.
+3. RDKit's `DetermineBondOrders`, which reads bonds and charge and never positions, gives bond orders and formal charges;
+   the text is its canonical SMILES without stereochemistry.
+4. Where step 3 fails (radicals, metal complexes) the text is the canonical SMILES of the graph with single
+   bonds and all hydrogens, and the charge: `graph:[H][C]([H])[H];charge=+0`.
+
+A SMILES states every hydrogen and the charge, so two different graphs never get the same text.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDetermineBonds
+
+from psigraph.structures.geometry import bonds
+from psigraph.structures.model import Structure
+
+#: Between the two monomers of a group's name.
+SEPARATOR = " | "
+#: Steps of the bond-order search before the fallback is taken; protein fragments and tetracene need far fewer.
+_MAX_ITERATIONS = 20_000
+
+
+def molecule_identity(z: np.ndarray, positions: np.ndarray, charge: int) -> str:
+    """Return the canonical text of the molecule of atoms `z` (N,) at `positions` (N, 3) [Å] with total `charge` [e]."""
+    graph = _canonical_graph(z, bonds(z, positions))
+    return _smiles(graph, int(charge))
+
+
+def group_of(structure: Structure) -> str:
+    """Return the dimer's group: the unordered pair of its monomers' identities, `identity | identity`."""
+    pair = [molecule_identity(*structure.monomer(m), structure.charge[m]) for m in (0, 1)]
+    return SEPARATOR.join(sorted(pair))
+
+
+def perceived(identity: str) -> bool:
+    """Return whether bond orders were found; False for the fallback of step 4."""
+    return not identity.startswith("graph:")
+
+
+def _canonical_graph(z: np.ndarray, pairs: np.ndarray) -> str:
+    """Canonical SMILES, all hydrogens explicit, of the graph with single bonds only; a function of the graph alone."""
+    mol = Chem.RWMol()
+    for number in z:
+        atom = Chem.Atom(int(number))
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for i, j in pairs:
+        mol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
+    return Chem.MolToSmiles(mol, canonical=True, allHsExplicit=True)
+
+
+@lru_cache(maxsize=100_000)
+def _smiles(graph: str, charge: int) -> str:
+    """Steps 2 to 4 for one graph, read back from its canonical text."""
+    parameters = Chem.SmilesParserParams()
+    parameters.sanitize = False
+    parameters.removeHs = False
+    mol = Chem.MolFromSmiles(graph, parameters)
+    fallback = f"graph:{graph};charge={charge:+d}"
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(True)
+    if mol.GetNumAtoms() == 1:
+        mol.GetAtomWithIdx(0).SetFormalCharge(charge)
+        return Chem.MolToSmiles(mol)
+    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
+    with rdBase.BlockLogs():
+        try:
+            rdDetermineBonds.DetermineBondOrders(mol, charge=charge, embedChiral=False, maxIterations=_MAX_ITERATIONS)
+            Chem.SanitizeMol(mol)
+            if Chem.GetFormalCharge(mol) != charge or any(a.GetNumRadicalElectrons() for a in mol.GetAtoms()):
+                return fallback
+            return _canonical_smiles(Chem.RemoveHs(mol))
+        except (ValueError, RuntimeError):  # RDKit: no assignment of valences adds up, or too many to try
+            return fallback
+
+
+def _canonical_smiles(mol: Chem.Mol) -> str:
+    """Canonical SMILES without stereochemistry; written twice, since RDKit's text can change once when read back."""
+    Chem.RemoveStereochemistry(mol)
+    text = Chem.MolToSmiles(mol, isomericSmiles=False)
+    again = Chem.MolFromSmiles(text)
+    return Chem.MolToSmiles(again, isomericSmiles=False) if again is not None else text
+
+
+def count_groups(structures: Sequence[Structure]) -> int:
+    """Return the number of different groups."""
+    return len({s.group for s in structures})

@@ -1,0 +1,173 @@
+"""One dimer, and many dimers stored flat with offsets.
+
+Uses only NumPy: the Psi4 interpreter imports it too. Legend of shapes: n structures, N atoms of one structure, ΣN atoms
+of all structures.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+#: Value of `fragment` for the atoms of monomer A and of monomer B.
+FRAGMENT_A, FRAGMENT_B = 0, 1
+
+
+def _nan(*shape: int) -> np.ndarray:
+    return np.full(shape, np.nan)
+
+
+@dataclass
+class Structure:
+    """One dimer as it came from its source.
+
+    `v_ref` and `v_0` share one unit, which the store states. Values that a source does not give are NaN; the `given_*`
+    features come from raw data with an NPZ only and count where `has_given` is set.
+    """
+
+    id: str
+    z: np.ndarray  # (N,) uint8 atomic numbers
+    positions: np.ndarray  # (N, 3) float64 Å
+    fragment: np.ndarray  # (N,) uint8, 0 = A, 1 = B
+    v_ref: float
+    group: str = ""
+    system: str = ""
+    source: str = ""
+    charge: tuple[int, int] = (0, 0)  # e, of A and B
+    multiplicity: tuple[int, int] = (1, 1)  # of A and B
+    v_0: float = np.nan
+    separation: float = np.nan  # Å
+    theta: float = np.nan  # rad
+    pr: float = np.nan  # dimensionless
+    has_given: bool = False
+    given_mulliken_spd: np.ndarray = field(default_factory=lambda: _nan(0, 3))  # (N, 3) electrons
+    given_dipole: np.ndarray = field(default_factory=lambda: _nan(3))  # (3,) e·Å
+    given_quadrupole: np.ndarray = field(default_factory=lambda: _nan(3, 3))  # (3, 3) e·Å², traceless
+    given_origin: np.ndarray = field(default_factory=lambda: _nan(3))  # (3,) Å, what the moments refer to
+
+    def __post_init__(self) -> None:
+        self.z = np.asarray(self.z, dtype=np.uint8)
+        self.positions = np.asarray(self.positions, dtype=np.float64).reshape(-1, 3)
+        self.fragment = np.asarray(self.fragment, dtype=np.uint8)
+        n = len(self.z)
+        if len(self.given_mulliken_spd) == 0 and n:
+            self.given_mulliken_spd = _nan(n, 3)
+        lengths = {len(self.positions), len(self.fragment), len(self.given_mulliken_spd)}
+        if lengths != {n}:
+            raise ValueError(
+                f"{self.id}: {n} atomic numbers, {len(self.positions)} positions, {len(self.fragment)} fragment labels "
+                f"and {len(self.given_mulliken_spd)} rows of populations do not go together"
+            )
+        self.system = self.system or self.id
+
+    @property
+    def n_atoms(self) -> int:
+        return len(self.z)
+
+    def monomer(self, which: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return atomic numbers (N_m,) and positions (N_m, 3) [Å] of monomer 0 (A) or 1 (B)."""
+        mask = self.fragment == which
+        return self.z[mask], self.positions[mask]
+
+
+@dataclass(frozen=True)
+class StructureSet:
+    """All structures of one store; arrays as in the file. `unit` is the unit of `v_ref` and `v_0`."""
+
+    unit: str
+    digest: str
+    ids: np.ndarray  # (n,) text
+    offsets: np.ndarray  # (n+1,) int64
+    z: np.ndarray  # (ΣN,) uint8
+    positions: np.ndarray  # (ΣN, 3) float64 Å
+    fragment: np.ndarray  # (ΣN,) uint8
+    charge: np.ndarray  # (n, 2) int8 e
+    multiplicity: np.ndarray  # (n, 2) uint8
+    group: np.ndarray  # (n,) text
+    system: np.ndarray  # (n,) text
+    source: np.ndarray  # (n,) text
+    v_ref: np.ndarray  # (n,) unit
+    v_0: np.ndarray  # (n,) unit
+    separation: np.ndarray  # (n,) Å
+    theta: np.ndarray  # (n,) rad
+    pr: np.ndarray  # (n,)
+    given_mulliken_spd: np.ndarray  # (ΣN, 3) electrons
+    given_dipole: np.ndarray  # (n, 3) e·Å
+    given_quadrupole: np.ndarray  # (n, 3, 3) e·Å²
+    given_origin: np.ndarray  # (n, 3) Å
+    has_given: np.ndarray  # (n,) bool
+
+    @property
+    def n(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """Atoms per structure (n,)."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[Structure]:
+        return (self.structure(i) for i in range(self.n))
+
+    def structure(self, i: int) -> Structure:
+        """Return structure `i` (0-based). Raises IndexError outside 0..n-1."""
+        if not 0 <= i < self.n:
+            raise IndexError(f"structure {i}: the store holds structures 0 to {self.n - 1}")
+        a, b = int(self.offsets[i]), int(self.offsets[i + 1])
+        return Structure(
+            id=str(self.ids[i]),
+            z=self.z[a:b],
+            positions=self.positions[a:b],
+            fragment=self.fragment[a:b],
+            v_ref=float(self.v_ref[i]),
+            group=str(self.group[i]),
+            system=str(self.system[i]),
+            source=str(self.source[i]),
+            charge=(int(self.charge[i, 0]), int(self.charge[i, 1])),
+            multiplicity=(int(self.multiplicity[i, 0]), int(self.multiplicity[i, 1])),
+            v_0=float(self.v_0[i]),
+            separation=float(self.separation[i]),
+            theta=float(self.theta[i]),
+            pr=float(self.pr[i]),
+            has_given=bool(self.has_given[i]),
+            given_mulliken_spd=self.given_mulliken_spd[a:b],
+            given_dipole=self.given_dipole[i],
+            given_quadrupole=self.given_quadrupole[i],
+            given_origin=self.given_origin[i],
+        )
+
+
+def concatenate(structures: Sequence[Structure], unit: str, digest: str = "") -> StructureSet:
+    """Return the structures as flat arrays, in the given order. An empty sequence gives empty arrays."""
+    text = lambda values: np.array(values, dtype=object)  # noqa: E731
+    rows = lambda values, *shape: np.array(values, dtype=np.float64).reshape(len(structures), *shape)  # noqa: E731
+    atoms = lambda values, dtype, *shape: (  # noqa: E731
+        np.concatenate(values).astype(dtype) if values else np.zeros((0, *shape), dtype)
+    )
+    return StructureSet(
+        unit=unit,
+        digest=digest,
+        ids=text([s.id for s in structures]),
+        offsets=np.cumsum([0, *(s.n_atoms for s in structures)], dtype=np.int64),
+        z=atoms([s.z for s in structures], np.uint8),
+        positions=atoms([s.positions for s in structures], np.float64, 3),
+        fragment=atoms([s.fragment for s in structures], np.uint8),
+        charge=np.array([s.charge for s in structures], dtype=np.int8).reshape(-1, 2),
+        multiplicity=np.array([s.multiplicity for s in structures], dtype=np.uint8).reshape(-1, 2),
+        group=text([s.group for s in structures]),
+        system=text([s.system for s in structures]),
+        source=text([s.source for s in structures]),
+        v_ref=rows([s.v_ref for s in structures]),
+        v_0=rows([s.v_0 for s in structures]),
+        separation=rows([s.separation for s in structures]),
+        theta=rows([s.theta for s in structures]),
+        pr=rows([s.pr for s in structures]),
+        given_mulliken_spd=atoms([s.given_mulliken_spd for s in structures], np.float64, 3),
+        given_dipole=rows([s.given_dipole for s in structures], 3),
+        given_quadrupole=rows([s.given_quadrupole for s in structures], 3, 3),
+        given_origin=rows([s.given_origin for s in structures], 3),
+        has_given=np.array([s.has_given for s in structures], dtype=bool),
+    )

@@ -1,0 +1,178 @@
+"""What every reader shares: the result, rejected rows, label columns with units, numbers, charges."""
+
+import csv
+import math
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from psigraph.structures.model import Structure
+from psigraph.structures.sources import StructureError
+from psigraph.units import ENERGY_UNITS, energy_factor
+
+#: How the reason of a row begins that was left out by a setting, and of one that repeats a geometry.
+NOT_SELECTED = "not selected: "
+IDENTICAL = "identical geometry to "
+REJECTED_COLUMNS = ("source", "row", "id", "reason")
+
+
+class RowError(ValueError):
+    """One row of a dataset cannot be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row that does not go on, and why. `row` counts data rows from 1 in its source, or names the record."""
+
+    source: str
+    row: str
+    id: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """`not selected` (a setting left it out), `identical` (a repeated geometry) or `unreadable`."""
+        if self.reason.startswith(NOT_SELECTED):
+            return "not selected"
+        return "identical" if self.reason.startswith(IDENTICAL) else "unreadable"
+
+
+@dataclass
+class ReadResult:
+    """What a reader found: structures without groups yet (or with their own), rows it could not read, the labels' unit."""
+
+    unit: str
+    structures: list[Structure] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)  # row of each structure in its source
+    rejected: list[Rejection] = field(default_factory=list)
+
+    def accept(self, structure: Structure, row: str | int) -> None:
+        self.structures.append(structure)
+        self.rows.append(str(row))
+
+    def reject(self, source: str, row: str | int, id: str, reason: str) -> None:
+        self.rejected.append(Rejection(source, str(row), id, reason))
+
+
+def write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
+    """Write rejected.csv: source, row, id, reason."""
+    with open(path, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(REJECTED_COLUMNS)
+        writer.writerows((r.source, r.row, r.id, r.reason) for r in rejected)
+
+
+def read_rejected(path: str | Path) -> list[Rejection]:
+    """Read rejected.csv."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return [Rejection(**row) for row in csv.DictReader(handle)]
+
+
+def count_kinds(rejected: Iterable[Rejection]) -> dict[str, int]:
+    """Return the number of rows by kind: `unreadable`, `not selected`, `identical`."""
+    counts = Counter(r.kind for r in rejected)
+    return {kind: counts.get(kind, 0) for kind in ("unreadable", "not selected", "identical")}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a .csv or .xlsx table with every cell as text, column names stripped. Raises StructureError naming the file."""
+    if not path.is_file():
+        raise StructureError(f"{path}: no such file")
+    try:
+        if path.suffix.lower() == ".xlsx":
+            table = pd.read_excel(path, dtype=str, keep_default_na=False, engine="openpyxl")
+        else:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+        hint = "save it as an Excel workbook (.xlsx) or as .csv" if path.suffix == ".xlsx" else "save it as CSV in UTF-8"
+        raise StructureError(f"{path}: cannot be read as {path.suffix[1:]} ({error}); {hint}") from error
+    table.columns = [str(c).strip() for c in table.columns]
+    table = table.map(lambda cell: str(cell).strip())
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise StructureError(f"{path}: the column {twice[0]!r} occurs twice")
+    return table
+
+
+def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise StructureError naming the file and the columns it lacks."""
+    missing = [n for n in names if n not in table.columns]
+    if missing:
+        raise StructureError(f"{path}: lacks the column {', '.join(map(repr, missing))}; it has {list(table.columns)}")
+
+
+def label_column(path: Path, columns: Sequence[str], name: str, configured: str | None) -> tuple[str, str] | None:
+    """Find the column of an energy and its unit: `(column, unit)`, or None where there is no such column.
+
+    Accepted spellings for `Vref`: `Vref`, `V_ref`, `Vref_meV`, `Vref [kcal/mol]`, `Vref (eV)`, `Vref_kcal_mol`. Raises
+    StructureError where the unit is unknown, missing in both places, or differs from the configured one.
+    """
+    pattern = re.compile(rf"^{name[0]}_?{name[1:]}(?![A-Za-z0-9])[\s_]*(?P<unit>.*)$")
+    found = [(c, m["unit"]) for c in columns if (m := pattern.match(c))]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise StructureError(f"{path}: several columns give {name}: {[c for c, _ in found]}; keep one")
+    column, text = found[0]
+    stated = text.strip(" []()").replace("_per_", "/").replace("kcal_mol", "kcal/mol").replace("kJ_mol", "kJ/mol")
+    known = ", ".join(ENERGY_UNITS)
+    if stated and stated not in ENERGY_UNITS:
+        raise StructureError(f"{path}: column {column!r} is in the unknown unit {stated!r}; known units: {known}")
+    if stated and configured and stated != configured:
+        raise StructureError(
+            f"{path}: column {column!r} says {stated!r} and the configuration `unit: {configured}`; make them agree"
+        )
+    unit = stated or configured
+    if not unit:
+        raise StructureError(
+            f"{path}: no unit for column {column!r}; write it into the name (for example {column}_meV) or set `unit` in "
+            f"the dataset's configuration; known units: {known}"
+        )
+    return column, unit
+
+
+def number(row: pd.Series, column: str, *, required: bool = False) -> float:
+    """Return a cell as a finite number; NaN where the cell or column is empty and not required. Raises RowError."""
+    text = row.get(column, "")
+    if text == "":
+        if required:
+            raise RowError(f"{column} is empty")
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        raise RowError(f"{column} is {text!r}, not a number") from None
+    if not math.isfinite(value):
+        raise RowError(f"{column} is {text!r}, not a finite number")
+    return value
+
+
+def energy(row: pd.Series, column: tuple[str, str] | None, unit: str, *, required: bool = False) -> float:
+    """Return an energy in `unit` from a column found by `label_column`; NaN where there is no such column."""
+    if column is None:
+        return math.nan
+    return number(row, column[0], required=required) * energy_factor(column[1], unit)
+
+
+def pair(text: str, what: str) -> tuple[int, int]:
+    """Return `a,b` as two integers. Raises RowError naming `what`."""
+    try:
+        a, b = (int(t) for t in text.split(","))
+    except ValueError:
+        raise RowError(f"{what} is {text!r}; expected two whole numbers for A and B, for example 0,0") from None
+    return a, b
+
+
+def inside(folder: Path, name: str, what: str) -> Path:
+    """Return `folder/name`. Raises RowError where the name is empty or no file is there."""
+    if not name:
+        raise RowError(f"{what} is empty")
+    path = folder / name
+    if not path.is_file():
+        raise RowError(f"{what}: no file {name!r} in the dataset's folder")
+    return path

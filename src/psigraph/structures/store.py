@@ -1,0 +1,95 @@
+"""The structure store: one HDF5 file per dataset. Uses only NumPy and h5py: the Psi4 interpreter imports it too."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from psigraph.stores import Column, StoreError, read_store, write_store
+from psigraph.structures.model import Structure, StructureSet, concatenate
+from psigraph.units import ENERGY_UNITS
+
+FORMAT = "psigraph-structures"
+VERSION = 1
+
+#: Unit and description of every column; `V` stands for the unit of the labels, which one store has one of.
+COLUMNS: dict[str, tuple[str, str]] = {
+    "ids": ("", "unique name of each structure"),
+    "z": ("1", "atomic numbers of all structures, one after another; offsets says where each begins"),
+    "positions": ("Å", "Cartesian coordinates"),
+    "fragment": ("1", "0: monomer A, 1: monomer B"),
+    "offsets": ("1", "structure i is rows offsets[i] to offsets[i+1]-1 of the columns by atom"),
+    "charge": ("e", "total charge of A and B"),
+    "multiplicity": ("1", "spin multiplicity 2S+1 of A and B"),
+    "group": ("", "unordered pair of monomer identities; never on two sides of a split"),
+    "system": ("", "all separations of one system share it"),
+    "source": ("", "database or file it was read from"),
+    "v_ref": ("V", "reference interaction energy or coupling"),
+    "v_0": ("V", "baseline from the raw data; NaN where none is given"),
+    "separation": ("Å", "separation from the raw data; NaN where none is given"),
+    "theta": ("rad", "angle from the raw data; NaN where none is given"),
+    "pr": ("1", "participation ratio from the raw data; NaN where none is given"),
+    "given_mulliken_spd": ("electrons", "Mulliken populations by s, p, d from the raw data; NaN where none are given"),
+    "given_dipole": ("e·Å", "dipole of the dimer from the raw data"),
+    "given_quadrupole": ("e·Å²", "traceless quadrupole of the dimer from the raw data, sum q (r_a r_b - delta_ab r²/3)"),
+    "given_origin": ("Å", "point the given moments refer to"),
+    "has_given": ("1", "whether the raw data gives populations, dipole and quadrupole"),
+}
+_TEXT = {name for name, (unit, _) in COLUMNS.items() if unit == ""}
+if {f.name for f in fields(StructureSet)} != {*COLUMNS, "unit", "digest"}:
+    raise AssertionError("StructureSet and COLUMNS list different columns")
+
+
+def write_structures(
+    path: str | Path,
+    structures: Sequence[Structure],
+    *,
+    unit: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str] | None = None,
+) -> str:
+    """Write structures to an HDF5 file and return its content digest.
+
+    `unit` is the unit of `v_ref` and `v_0`; `settings` the dataset's entry in the configuration. Raises ValueError for
+    an unknown unit or an id that occurs twice.
+    """
+    if unit not in ENERGY_UNITS:
+        raise ValueError(f"unknown energy unit {unit!r}; known units: {', '.join(ENERGY_UNITS)}")
+    flat = concatenate(structures, unit)
+    names, counts = np.unique(flat.ids.astype(str), return_counts=True)
+    if len(names) < flat.n:
+        raise ValueError(f"{path}: the id {names[counts > 1][0]!r} occurs {counts.max()} times; ids must differ")
+    columns = {
+        name: Column(getattr(flat, name), unit if column_unit == "V" else column_unit, description)
+        for name, (column_unit, description) in COLUMNS.items()
+    }
+    return write_store(
+        path,
+        format=FORMAT,
+        version=VERSION,
+        columns=columns,
+        settings=settings,
+        inputs=inputs,
+        attributes={"unit": unit},
+    )
+
+
+def read_structures(path: str | Path, *, remedy: str | None = None) -> StructureSet:
+    """Read and verify a structure store. Raises StoreError naming the file, what is wrong and how to rebuild it."""
+    path = Path(path)
+    remedy = remedy or f"snakemake --cores 1 {path}"
+    store = read_store(path, format=FORMAT, version=VERSION, remedy=remedy)
+    missing = [name for name in COLUMNS if name not in store]
+    if missing:
+        raise StoreError(f"{path}: lacks the columns {', '.join(missing)}; rebuild it with: {remedy}")
+    unit = store.columns["v_ref"].unit
+    for name, (expected, _) in COLUMNS.items():
+        found = store.columns[name].unit
+        if found != (unit if expected == "V" else expected) or unit not in ENERGY_UNITS:
+            raise StoreError(
+                f"{path}: column {name} is in {found!r}, expected {expected if expected != 'V' else 'an energy unit'!r}; "
+                f"rebuild it with: {remedy}"
+            )
+    return StructureSet(unit=unit, digest=store.digest, **{name: store[name] for name in COLUMNS})
