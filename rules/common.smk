@@ -5,6 +5,7 @@ import fcntl
 from psigraph.config import Config, ConfigError, Section, validate_config
 from psigraph.quantum import FEATURE_VERSION
 from psigraph.stores import canonical_json
+from psigraph.structures.sources import StructureError, raw_files
 
 try:
     CONFIG: Config = validate_config(config, ", ".join(map(str, workflow.configfiles)) or "config")
@@ -48,10 +49,16 @@ def script(name: str) -> str:
     return str(Path(workflow.basedir) / "scripts" / name)
 
 
-def raw_files(wildcards) -> list[str]:
-    """Every file of a dataset's folder; a dataset from the installed databases has none."""
-    folder = getattr(CONFIG.datasets[wildcards.dataset], "path", None)
-    return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file()) if folder else []
+def raw_inputs(wildcards) -> list[str]:
+    """The files a dataset is read from."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    try:
+        files = raw_files(
+            dataset.source, path=getattr(dataset, "path", None), databases=getattr(dataset, "databases", ())
+        )
+    except StructureError as error:
+        raise WorkflowError(str(error)) from None
+    return [str(file) for file in files]
 
 
 def quantum_files(dataset: str, level: str) -> list[str]:

@@ -7,7 +7,7 @@ every row that is not in it, results/structures/{dataset}.rejected.csv.
 
 rule structures:
     input:
-        raw=raw_files,
+        raw=raw_inputs,
         script=script("structures.py"),
         modules=modules("structures", "stores", "units"),
     output:

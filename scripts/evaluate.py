@@ -1,35 +1,47 @@
 """Evaluate one run: predictions, metrics beside their floors, and plots."""
 
 import argparse
+import logging
+import sys
 from pathlib import Path
 
 from psigraph.evaluation.run import evaluate_run
 
 
-def main() -> None:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="final_model_delta_learning.pt of the run")
-    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="graph shards, in the order of training")
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--architecture", required=True, help="name of the architecture")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the run")
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint of the run (.pt)")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all shards of the graphset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv of the run")
     parser.add_argument("--history", type=Path, required=True, help="history.csv of the run")
-    parser.add_argument("--dataset", required=True, help="name of the dataset for the tables")
-    parser.add_argument("--split-kind", required=True, help="how the samples were split, for the tables: group, system, …")
     parser.add_argument("--predictions", type=Path, required=True, help="CSV to write: one row per sample")
     parser.add_argument("--metrics", type=Path, required=True, help="CSV to write: one row per split, target and metric")
     parser.add_argument("--plots", type=Path, required=True, help="folder to write the plots into")
-    args = parser.parse_args()
-    evaluate_run(
-        args.checkpoint,
-        args.shards,
-        args.split,
-        args.history,
-        predictions_csv=args.predictions,
-        metrics_csv=args.metrics,
-        plots=args.plots,
-        dataset=args.dataset,
-        split_kind=args.split_kind,
-    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        evaluate_run(
+            args.model,
+            args.shards,
+            args.split,
+            args.history,
+            expected={"experiment": args.experiment, "architecture": args.architecture, "seed": args.seed},
+            predictions_csv=args.predictions,
+            metrics_csv=args.metrics,
+            plots=args.plots,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

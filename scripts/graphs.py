@@ -1,0 +1,68 @@
+"""Build one shard of a graphset from structure stores and quantum files."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from psigraph.graphs.build import build_shard
+from psigraph.graphs.settings import GraphSettings
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="name of the graphset")
+    parser.add_argument("--settings", required=True, type=json.loads, help="its entry in the configuration, as JSON")
+    parser.add_argument("--level-settings", type=json.loads, help="its level's entry in `levels`, as JSON")
+    parser.add_argument(
+        "--structures", nargs="+", required=True, metavar="[DATASET=]FILE", help="structure stores, in order"
+    )
+    parser.add_argument(
+        "--quantum", nargs="*", action="extend", default=[], metavar="DATASET=FILE", help="quantum files, all batches"
+    )
+    parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
+    parser.add_argument("--shards", type=int, required=True, help="how many there are")
+    parser.add_argument("--output", required=True, type=Path, help="shard to write (.h5)")
+    parser.add_argument("--skipped", required=True, type=Path, help="list of what was left out (.csv)")
+    return parser.parse_args(arguments)
+
+
+def named(items: list[str]) -> dict[str, list[Path]]:
+    """Return the files by dataset of DATASET=FILE items; a bare FILE is the dataset of its own name."""
+    files: dict[str, list[Path]] = {}
+    for item in items:
+        dataset, equals, path = item.partition("=")
+        if not equals or "/" in dataset:
+            dataset, path = Path(item).stem, item
+        files.setdefault(dataset, []).append(Path(path))
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        stores = named(args.structures)
+        for dataset, paths in stores.items():
+            if len(paths) > 1:
+                raise ValueError(f"--structures names two files for dataset {dataset!r}")
+        settings = GraphSettings.from_config(args.settings, args.level_settings)
+        build_shard(
+            {dataset: paths[0] for dataset, paths in stores.items()},
+            named(args.quantum),
+            args.output,
+            args.skipped,
+            settings,
+            name=args.name,
+            shard=args.shard,
+            shards=args.shards,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from psigraph.quantum.interpreter import InterpreterError, find_interpreter  # noqa: E402
+from psigraph.quantum.interpreter import InterpreterError, find_interpreter
 
 
 def main() -> int:

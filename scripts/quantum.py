@@ -1,6 +1,7 @@
-"""Compute one batch of structures in the Psi4 interpreter, wherever that is; see `psigraph.quantum.worker` for arguments.
+"""Compute one batch of structures in the Psi4 interpreter, wherever that is.
 
-This process becomes the worker, so that there is one process to kill.
+The arguments are those of `psigraph.quantum.worker`. This process becomes the worker: one process to
+kill.
 """
 
 import argparse

@@ -1,0 +1,40 @@
+"""Write the summary table and the self-contained HTML report."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from psigraph.config import load_config, validate_config
+from psigraph.evaluation.report import write_report
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, help="configuration file")
+    source.add_argument("--config-json", help="the configuration as JSON text")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of everything computed")
+    parser.add_argument("--output", type=Path, required=True, help="report.html to write")
+    parser.add_argument("--summary", type=Path, required=True, help="summary.csv to write")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        if args.config:
+            config = load_config(args.config)
+        else:
+            config = validate_config(json.loads(args.config_json), "--config-json")
+        write_report(config, args.results, output=args.output, summary=args.summary)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,8 @@
 """Every field of a graph shard and of a PyG sample, once: shape, types, unit, irreps and meaning.
 
-Legend of shapes: n graphs of a shard, N atoms of one graph, ΣN atoms of all graphs, P undirected pairs of one graph, ΣP of
-all graphs, E = 2P directed edges of one graph. The internal length unit is 1 Å / `length_scale`, 10 Å by default; `V` is
-the unit of the labels, which a shard states (`unit`). Uses only the standard library.
+Legend of shapes: n graphs of a shard, N atoms of one graph, ΣN atoms of all graphs, P undirected pairs of one graph,
+ΣP of all graphs, E = 2P directed edges of one graph. The internal length unit is 1 Å / `length_scale`, 10 Å by default;
+`V` is the unit of the labels, which a shard states (`unit`). Uses only the standard library.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ EDGE_IRREPS = "1x0e+1x1o+1x2e+1x3o"
 
 @dataclass(frozen=True)
 class Field:
-    """One field. `shard` and `data` are (shape, dtype) in an HDF5 shard and in PyG `Data`; None where it is not there."""
+    """One field; `shard` and `data` are its (shape, dtype) in an HDF5 shard and in PyG `Data`, None where it is absent."""
 
     name: str
     unit: str
@@ -36,8 +36,12 @@ FIELDS: tuple[Field, ...] = (
     Field("group", "", "", "unordered pair of monomer identities; never on two sides of a split", ("(n,)", "text")),
     Field("system", "", "", "all separations of one system share it", ("(n,)", "text")),
     Field("source", "", "", "database or file it was read from", ("(n,)", "text")),
-    Field("offsets", "1", "", "graph i is rows offsets[i] to offsets[i+1]-1 of the fields by atom", ("(n+1,)", "int64")),
-    Field("pair_offsets", "1", "", "graph i is rows pair_offsets[i] to pair_offsets[i+1]-1 of pairs", ("(n+1,)", "int64")),
+    Field(
+        "offsets", "1", "", "graph i is rows offsets[i] to offsets[i+1]-1 of the fields by atom", ("(n+1,)", "int64")
+    ),
+    Field(
+        "pair_offsets", "1", "", "graph i is rows pair_offsets[i] to pair_offsets[i+1]-1 of pairs", ("(n+1,)", "int64")
+    ),
     Field(
         "pairs",
         "1",
@@ -47,7 +51,12 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("z_atoms", "1", "0e", "atomic numbers", ("(ΣN,)", "uint8"), ("(N,)", "int64")),
     Field(
-        "pos_atoms", "Å × length_scale", "1o", "Cartesian coordinates (x, y, z)", ("(ΣN,3)", "float64"), ("(N,3)", "float")
+        "pos_atoms",
+        "Å × length_scale",
+        "1o",
+        "Cartesian coordinates (x, y, z)",
+        ("(ΣN,3)", "float64"),
+        ("(N,3)", "float"),
     ),
     Field("fragment", "1", "0e", "0: monomer A, 1: monomer B", ("(ΣN,)", "uint8")),
     Field(
@@ -77,8 +86,17 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("y", "V", "0e", "target ΔV = V_ref - V_0", ("(n,)", "float64"), ("(1,)", "float")),
     Field("y_true_vref", "V", "0e", "reference V_ref", ("(n,)", "float64"), ("(1,)", "float")),
-    Field("R_internal_val", "Å × length_scale", "0e", "R again, for the loss weight", ("(n,)", "float64"), ("(1,)", "float")),
-    Field("theta_defined", "1", "0e", "whether theta has a meaning (both monomers have a unique axis)", ("(n,)", "bool")),
+    Field(
+        "R_internal_val",
+        "Å × length_scale",
+        "0e",
+        "R again, for the loss weight",
+        ("(n,)", "float64"),
+        ("(1,)", "float"),
+    ),
+    Field(
+        "theta_defined", "1", "0e", "whether theta has a meaning (both monomers have a unique axis)", ("(n,)", "bool")
+    ),
     Field(
         "edge_index_atoms",
         "1",

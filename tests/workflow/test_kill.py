@@ -19,15 +19,15 @@ def summary(folder: Path) -> str:
 def test_killed_inside_psi4(fresh: Path, undisturbed: Path) -> None:
     log = fresh / "results/logs/quantum/tiny/tiny/0.log"
     output = fresh / "results/quantum/tiny/tiny/0.h5"
-    run_and_kill(fresh, "--batch 0", lambda: text(log).count(" computed ") >= 2 and not output.exists(), "all")
-    computed = text(log).count(" computed ")
+    run_and_kill(fresh, "--batch 0", lambda: text(log).count(": computed in") >= 2 and not output.exists(), "all")
+    computed = text(log).count(": computed in")
     assert computed >= 2 and not output.exists()
 
     finish(fresh, "all")
     again = text(log)
-    assert again.count(" known ") >= computed, "a finished structure was computed again"
-    assert again.count(" computed ") >= 1
-    assert again.count(" computed ") + again.count(" known ") == 6
+    assert again.count(": known") >= computed, "a finished structure was computed again"
+    assert again.count(": computed in") >= 1
+    assert again.count(": computed in") + again.count(": known") == 6
     assert summary(fresh) == summary(undisturbed)
 
 

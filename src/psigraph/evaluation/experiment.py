@@ -17,8 +17,7 @@ import pandas as pd
 
 from psigraph.evaluation.bootstrap import difference_interval
 from psigraph.evaluation.experiment_figures import plot_experiment
-from psigraph.evaluation.run import EvaluationError, write_csv
-from psigraph.evaluation.tables import FLOORS, floor_predictions
+from psigraph.evaluation.tables import FLOORS, EvaluationError, floor_predictions, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -60,29 +59,33 @@ METRICS = {
 
 
 def compare_experiment(
+    experiment: str,
     predictions: Sequence[str | Path],
-    metric_tables: Sequence[str | Path],
     histories: Sequence[str | Path],
     *,
     output: str | Path,
     plots: str | Path,
+    folds: int = 0,
 ) -> pd.DataFrame:
     """Pool the runs of one experiment; write `comparison.csv` and the plots, and return the table.
 
-    The three sequences name the files of the runs in one order. Raises EvaluationError where the runs are not of one
-    experiment, one unit and one set of samples.
+    `predictions` and `histories` name the files of the runs in one order; metrics.csv lies beside each predictions.csv.
+    With `folds`, a last repeat of cross-validation that is incomplete is logged. Raises EvaluationError where the runs are
+    not of this experiment, of one unit and of one set of samples.
     """
-    if not len(predictions) == len(metric_tables) == len(histories):
+    if len(predictions) != len(histories) or not predictions:
         raise EvaluationError(
-            f"{len(predictions)} prediction, {len(metric_tables)} metric and {len(histories)} history files: "
-            "give one of each per run, in one order"
+            f"{len(predictions)} prediction and {len(histories)} history files: give one of each per run, in one order"
         )
     runs = read_runs(predictions)
-    split_kind, epsilon = _split_kind_and_epsilon(metric_tables)
+    if runs["experiment"].iloc[0] != experiment:
+        raise EvaluationError(f"{predictions[0]}: of experiment {runs['experiment'].iloc[0]!r}, expected {experiment!r}")
+    split_kind, epsilon = _split_kind_and_epsilon([Path(p).with_name("metrics.csv") for p in predictions])
     table = comparison_table(runs, split_kind, epsilon)
+    _log_incomplete_folds(runs, folds)
     curves = [
         pd.read_csv(path).assign(architecture=run["architecture"].iloc[0], seed=run["seed"].iloc[0])
-        for path, run in zip(histories, _by_run(runs), strict=True)
+        for path, (_, run) in zip(histories, runs.groupby("run", sort=True), strict=True)
     ]
     plot_experiment(runs, curves, Path(plots), epsilon)
     write_csv(table, output)
@@ -168,8 +171,18 @@ def _compare(chosen: pd.DataFrame, floor: str, metric: Metric, epsilon: float) -
     }
 
 
-def _by_run(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    return [frame for _, frame in runs.groupby("run", sort=True)]
+def _log_incomplete_folds(runs: pd.DataFrame, folds: int) -> None:
+    for architecture, chosen in runs.groupby("architecture", sort=True):
+        missing = set(range(folds)) - set(chosen["seed"] % folds) if folds else set()
+        if missing:
+            log.warning(
+                "%s: no seed tests fold %s of %d, so not every sample is predicted out of fold; seeds 0 to %d make one "
+                "whole repeat",
+                architecture,
+                ", ".join(map(str, sorted(missing))),
+                folds,
+                folds - 1,
+            )
 
 
 def _log_unequal_counts(architecture: str, chosen: pd.DataFrame) -> None:

@@ -10,18 +10,20 @@ import pandas as pd
 
 from psigraph.evaluation.inference import predict_delta
 from psigraph.evaluation.run_figures import plot_run
-from psigraph.evaluation.tables import PREDICTION_COLUMNS, SPLITS, RunIdentity, metric_table
+from psigraph.evaluation.tables import (
+    PREDICTION_COLUMNS,
+    SPLITS,
+    EvaluationError,
+    RunIdentity,
+    metric_table,
+    write_csv,
+)
 from psigraph.graphs.dataset import CachedDimerDataset, make_loader
-from psigraph.stores import atomic_path
 from psigraph.training.checkpoint import load_model
 
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64  # graphs; changes nothing but speed
-
-
-class EvaluationError(ValueError):
-    """Files of a run do not fit together; the message names them and the remedy."""
 
 
 def evaluate_run(
@@ -33,27 +35,22 @@ def evaluate_run(
     predictions_csv: str | Path,
     metrics_csv: str | Path,
     plots: str | Path,
-    dataset: str,
-    split_kind: str,
+    expected: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Predict every sample of a run, rate the model and its floors, draw the plots; return the metric table.
 
-    `dataset` and `split_kind` are written into the table as they are. Raises EvaluationError where checkpoint, shards and
-    split do not fit together; then neither table is written.
+    `expected` holds experiment, architecture and seed that the checkpoint must be of. Raises EvaluationError where
+    checkpoint, shards and split do not fit together; then neither table is written.
     """
     loaded = load_model(checkpoint)
     meta = loaded.meta
+    for key, value in (expected or {}).items():
+        if meta[key] != value:
+            raise EvaluationError(f"{checkpoint}: is of {key} {meta[key]!r}, expected {value!r}; train this run again")
     graphs = CachedDimerDataset([Path(s) for s in shards])
     check_graphs(meta, graphs, str(checkpoint))
     splits = read_splits(split_csv, graphs)
-    identity = RunIdentity(
-        experiment=str(meta["experiment"]),
-        family=str(meta["graphset"]["family"]),
-        dataset=dataset,
-        architecture=str(meta["architecture"]),
-        seed=int(meta["seed"]),
-        split_kind=split_kind,
-    )
+    identity = identity_of(meta)
     predictions = prediction_table(loaded.model, graphs, splits, identity)
     epsilon = float(meta["training"]["mape_epsilon"])
     table = metric_table(predictions, identity, epsilon)
@@ -118,6 +115,20 @@ def read_splits(path: str | Path, graphs: CachedDimerDataset) -> np.ndarray:
     return frame["split"].to_numpy(dtype=object)
 
 
+def identity_of(meta: Mapping[str, Any]) -> RunIdentity:
+    """Return the run that a checkpoint's metadata describe; cross-validation shows in the split kind: `group, 5 folds`."""
+    split = meta["split"]
+    folds = split.get("folds")
+    return RunIdentity(
+        experiment=str(meta["experiment"]),
+        family=str(meta["graphset"]["family"]),
+        dataset="+".join(meta["graphset"]["datasets"]),
+        architecture=str(meta["architecture"]),
+        seed=int(meta["seed"]),
+        split_kind=f"{split['by']}, {folds} folds" if folds else str(split["by"]),
+    )
+
+
 def check_graphs(meta: Mapping[str, Any], graphs: CachedDimerDataset, checkpoint: str) -> None:
     """Raise EvaluationError where the shards were built with other settings than the checkpoint's."""
     for key in ("cutoff", "length_scale", "unit"):
@@ -127,13 +138,6 @@ def check_graphs(meta: Mapping[str, Any], graphs: CachedDimerDataset, checkpoint
                 f"{checkpoint}: trained on shards with {key} {trained}, but these shards have {key} {found}; "
                 "train again on them: snakemake --cores 1 train_delta"
             )
-
-
-def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a table atomically; numbers with 10 significant digits, an undefined value as an empty field."""
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.10g")
-    log.info("wrote %s: %d rows", path, len(frame))
 
 
 def _optional_int(value: Any) -> int | None:

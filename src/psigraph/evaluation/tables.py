@@ -5,13 +5,18 @@ V_0 plus the mean of V_ref − V_0 over the training samples of the same run. Fl
 model. The columns of `metrics.csv` are those of `results/report/summary.csv`.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from psigraph import metrics
+from psigraph.stores import atomic_path
+
+log = logging.getLogger(__name__)
 
 PREDICTION_COLUMNS = (
     "index",
@@ -51,6 +56,10 @@ FLOORS = {
     "floor:v0": "V_0 alone",
     "floor:mean_delta": "V_0 + mean ΔV of the training set",
 }
+
+
+class EvaluationError(ValueError):
+    """Files of a run do not fit together; the message names them and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +150,10 @@ def _correlation(
         if len(values) < 2 or np.ptp(values) <= 1e-12 * scale:
             return float("nan")
     return float(function(predicted, reference))
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table atomically; numbers with 10 significant digits, an undefined value as an empty field."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.10g")
+    log.info("wrote %s: %d rows", path, len(frame))

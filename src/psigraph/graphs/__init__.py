@@ -1,1 +1,1 @@
-"""Structures and quantum features to graph shards, and shards to PyG samples. Importing this package imports nothing."""
+"""Structures and quantum features to graph shards, and shards to PyG samples. Importing it imports nothing."""

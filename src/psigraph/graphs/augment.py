@@ -1,7 +1,7 @@
 """Random rotation and jitter of graphs, consistent for every field; one graph is a batch of one.
 
-The random numbers of a sample depend on the seed, the epoch and the sample's index alone: not on the batch, the order or
-the number of worker processes. Rotation and jitter draw from two streams, so that one does not change with the other.
+The random numbers of a sample depend on the seed, the epoch and the sample's index alone: not on the batch, the order
+or the number of worker processes. Rotation and jitter draw from two streams, so that neither changes with the other.
 
 Legend of shapes: n graphs, ΣN atoms, ΣP undirected pairs.
 """
@@ -64,7 +64,7 @@ def displace(geometry: Geometry, noise: np.ndarray, cutoff: float) -> Geometry:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which augmentations to make; `jitter` is the standard deviation of the noise on each coordinate, internal units."""
+    """Which augmentations to make; `jitter` is the standard deviation of each coordinate's noise, internal units."""
 
     rotate: bool = False
     jitter: float = 0.0

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from psigraph.graphs.features import Features, SkippedStructure, computed_features
 from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_structure
-from psigraph.graphs.join import read_matching_quantum
 from psigraph.graphs.settings import GraphSettings
 from psigraph.graphs.shards import write_shard, write_skipped
-from psigraph.stores import atomic_path
+from psigraph.quantum.store import REMEDY as QUANTUM_REMEDY
+from psigraph.quantum.store import QuantumSet, read_quantum
+from psigraph.stores import StoreError, atomic_path, digest_of
 from psigraph.structures.model import StructureSet
 from psigraph.structures.store import read_structures
 
@@ -71,9 +72,15 @@ class _Source:
         self, structures: StructureSet, settings: GraphSettings, quantum_paths: Sequence[str | Path], dataset: str
     ) -> None:
         self.structures, self.settings = structures, settings
-        self.quantum, self.inputs = None, {}
-        if settings.computed:
-            self.quantum, self.inputs = read_matching_quantum(structures, settings, quantum_paths, dataset)
+        self.quantum: QuantumSet | None = None
+        self.inputs: dict[str, str] = {}
+        if isinstance(settings.level, Mapping):
+            if not quantum_paths:
+                raise StoreError(f"dataset {dataset}: no quantum files were given; make them with: {QUANTUM_REMEDY}")
+            self.quantum = read_quantum(
+                quantum_paths, level=settings.level, structures_digest=structures.digest, ids=structures.ids
+            )
+            self.inputs[f"quantum/{dataset}"] = digest_of(sorted(self.quantum.digests.values()))
 
     def graphs(self, rows: range, prefix: str, allow_unlabelled: bool) -> Iterator[Graph | Skipped]:
         for row in rows:

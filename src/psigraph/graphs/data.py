@@ -29,7 +29,7 @@ class DimerData(Data):
 
 
 def numpy_dtype(dtype: torch.dtype | None) -> Any:
-    """Return the NumPy type of a torch float type (None: torch's default). Raises ValueError for any but float32, float64."""
+    """Return the NumPy type of a torch type (None: torch's default). Raises ValueError but for float32 and float64."""
     dtype = dtype or torch.get_default_dtype()
     if dtype not in _NUMPY:
         raise ValueError(f"samples come as float32 or float64, not {dtype}; lower precision is the training's business")
@@ -121,7 +121,7 @@ class DimerLoader(DataLoader):
     """A PyG loader whose order and augmentation follow the epoch; call `set_epoch` before every epoch."""
 
     def set_epoch(self, epoch: int) -> None:
-        self.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        self.sampler.set_epoch(epoch)
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
 
@@ -129,8 +129,8 @@ class DimerLoader(DataLoader):
 def loader_settings(device_type: str) -> dict[str, Any]:
     """Return the loader's workers and pinning for a device: `cpu`, `cuda` or another torch device type.
 
-    Graphs lie in memory, and on a CPU worker processes slow every format down; beside a GPU two of them make the batches
-    while it computes, and pinned memory lets the copies overlap.
+    Graphs lie in memory, and on a CPU worker processes slow every format down; beside a GPU two of them make the
+    batches while it computes, and pinned memory lets the copies overlap.
     """
     if device_type == "cuda":
         return {"num_workers": 2, "pin_memory": True, "persistent_workers": True}
@@ -142,8 +142,9 @@ def make_loader(
 ) -> DimerLoader:
     """Return a loader of PyG batches with `z_atoms_batch`, the graph of every atom.
 
-    The order depends on (seed, epoch) alone. Lightning calls `set_epoch` on the sampler only; the training loop calls it
-    on the loader, which passes it on to the dataset.
+    The order depends on (seed, epoch) alone. Lightning calls `set_epoch` on the sampler only; call it on the loader,
+    which passes it on to the dataset.
+    Raises ValueError for a batch size below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_struct
 from psigraph.graphs.neighbours import pair_distances
 from psigraph.graphs.settings import GIVEN, GraphSettings
 from psigraph.graphs.shards import ShardSet, read_shards
+from psigraph.structures.model import Structure
+from psigraph.structures.raw_folder import read_raw_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,8 @@ class CachedDimerDataset(_Augmented):
     Attributes: cutoff [Å], length_scale, unit, settings, level_name, digest, digests of the graphset; arrays by sample:
     `indices`, `ids`, `groups`, `systems`, `sources`, `n_atoms`, `theta_defined`, `u`, `y`, `y_true_vref`.
 
-    Raises StoreError where shards are missing, damaged, incomplete or built with other settings, IndexError for an index
-    outside the graphset.
+    Raises StoreError where shards are missing, damaged, incomplete or built with other settings, IndexError for an
+    index outside the graphset.
     """
 
     def __init__(
@@ -114,9 +116,7 @@ class CachedDimerDataset(_Augmented):
         rows = [int(self.indices[i]) for i in positions]
         if not self.augmentation.active:
             return [self._sample(row, *self._stored(row)) for row in rows]
-        geometry = self.augmentation.apply(
-            self._geometry(rows), rows, self.epoch, self.cutoff * self.length_scale
-        )
+        geometry = self.augmentation.apply(self._geometry(rows), rows, self.epoch, self.cutoff * self.length_scale)
         return [self._sample(row, *part) for row, part in zip(rows, _parts(geometry), strict=True)]
 
     def _stored(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -166,9 +166,10 @@ class DimerDataset(_Augmented):
     """Dimers of a raw folder (meta.xlsx or meta.csv, PDB pairs, NPZ), each graph built when it is asked for.
 
     `placement` is `stacked` (each monomer centred, B moved along +z by R) or `as_given`. `cutoff` [Å]; `length_scale`
-    internal units per Å; `unit` is the energy unit of the folder's labels where the column names do not say it, and of the
-    samples. `level` is `given` (populations and moments of the NPZ files) or None (zeros); `v0` is `column` or `zero`.
-    With `augment`, samples are rotated and jittered (`jitter`: standard deviation on each coordinate [Å]) afresh each epoch.
+    internal units per Å; `unit` is the energy unit of the folder's labels where the column names do not say it, and of
+    the samples. `level` is `given` (populations and moments of the NPZ files) or None (zeros); `v0` is `column` or
+    `zero`. With `augment`, samples are rotated and jittered (`jitter`: standard deviation of each coordinate's noise
+    [Å]) afresh each epoch.
 
     Rows that cannot be read or become no graph are in `skipped`, with their reasons, and logged.
     """
@@ -189,22 +190,21 @@ class DimerDataset(_Augmented):
         dtype: torch.dtype | None = None,
         spherical_harmonics: bool = False,
     ) -> None:
-        structures, rejected, found_unit = _read_raw(root_dir, placement, unit)
-        self.unit = unit or found_unit
-        self.settings_ = GraphSettings(
+        found = read_raw_folder(Path(root_dir), placement=placement, unit=unit)
+        self.unit, self._source_unit = unit or found.unit, found.unit
+        self._settings = GraphSettings(
             cutoff=cutoff, length_scale=length_scale, level=level, level_name=level or "", v0=v0, unit=self.unit
         )
-        self.settings = self.settings_.identity()
+        self.settings = self._settings.identity()
         self.cutoff, self.length_scale = cutoff, length_scale
-        self._source_unit = found_unit
         numpy_dtype(dtype)
         self.dtype = dtype or torch.get_default_dtype()
         self.spherical_harmonics = spherical_harmonics
         self.augmentation = Augmentation(augment, jitter * length_scale if augment else 0.0, seed)
         self._epoch = torch.zeros((), dtype=torch.int64)
-        self.skipped: list[Skipped] = list(rejected)
-        self.structures = []
-        for structure in structures:
+        self.skipped = [Skipped(item.id, item.source, f"row {item.row}: {item.reason}") for item in found.rejected]
+        self.structures: list[Structure] = []
+        for structure in found.structures:
             try:
                 self._graph(structure)
                 self.structures.append(structure)
@@ -212,3 +212,57 @@ class DimerDataset(_Augmented):
                 self.skipped.append(Skipped(structure.id, structure.source, str(error)))
         for item in self.skipped:
             log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+    def __getitem__(self, i: int) -> DimerData:
+        graph = self._graph(self.structures[i])
+        geometry = _geometry_of(graph)
+        if self.augmentation.active:
+            geometry = self.augmentation.apply(geometry, [i], self.epoch, self.cutoff * self.length_scale)
+        return dimer_data(
+            z_atoms=graph.z_atoms,
+            pos_atoms=geometry.positions,
+            atomic_node_attr=graph.atomic_node_attr,
+            field_node_features=geometry.field_features[0],
+            u=graph.u,
+            y=graph.y,
+            y_true_vref=graph.y_true_vref,
+            R_internal_val=graph.R_internal_val,
+            pairs=geometry.pairs,
+            distances=geometry.distances,
+            index=i,
+            graph_id=graph.id,
+            dtype=self.dtype,
+            spherical_harmonics=self.spherical_harmonics,
+        )
+
+    def _graph(self, structure: Structure) -> Graph:
+        features = features_of(structure, self._settings)
+        return graph_from_structure(structure, self._settings, features, unit=self._source_unit)
+
+
+def _geometry_of(graph: Graph) -> Geometry:
+    """Return one graph as a batch of one."""
+    return Geometry(
+        positions=graph.pos_atoms,
+        offsets=np.array([0, len(graph.pos_atoms)]),
+        pairs=graph.pairs,
+        pair_offsets=np.array([0, len(graph.pairs)]),
+        distances=pair_distances(graph.pos_atoms, graph.pairs),
+        field_features=graph.field_node_features[None],
+    )
+
+
+def _parts(geometry: Geometry) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Give positions, field features, pairs and distances of each graph of a batch."""
+    o, p = geometry.offsets, geometry.pair_offsets
+    for i in range(len(o) - 1):
+        pairs = slice(p[i], p[i + 1])
+        yield (
+            geometry.positions[o[i] : o[i + 1]],
+            geometry.field_features[i],
+            geometry.pairs[pairs],
+            geometry.distances[pairs],
+        )

@@ -9,7 +9,7 @@ from psigraph.graphs.features import Features, SkippedStructure, given_features
 from psigraph.graphs.multipoles import field_features
 from psigraph.graphs.neighbours import pairs_within
 from psigraph.graphs.settings import GIVEN, GraphSettings
-from psigraph.structures.geometry import separation_and_angle
+from psigraph.structures.geometry import dimer_geometry
 from psigraph.structures.model import Structure
 from psigraph.units import energy_factor
 
@@ -98,17 +98,19 @@ def _check_size(structure: Structure) -> None:
         raise SkippedStructure(f"{n} atoms; a graph holds 1 to {_MAX_ATOMS}")
     farthest = np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1).max()
     if not farthest <= FIELD_RANGE:
-        raise SkippedStructure(f"its farthest atom is {farthest:.1f} Å from the centroid; field edges reach {FIELD_RANGE:g} Å")
+        raise SkippedStructure(
+            f"its farthest atom is {farthest:.1f} Å from the centroid; field edges reach {FIELD_RANGE:g} Å"
+        )
 
 
 def _separation_and_angle(structure: Structure) -> tuple[float, float, bool]:
     """Return R [Å], theta [rad] and whether theta has a meaning: the raw data's where given, else from the geometry."""
     separation, theta, defined = structure.separation, structure.theta, True
     if not (np.isfinite(separation) and np.isfinite(theta)):
-        r, angle, unique = separation_and_angle(structure.z, structure.positions, structure.fragment)
-        separation = separation if np.isfinite(separation) else r
+        found = dimer_geometry(structure.z, structure.positions, structure.fragment)
+        separation = separation if np.isfinite(separation) else found.separation
         if not np.isfinite(theta):
-            theta, defined = angle, bool(unique)
+            theta, defined = found.theta, bool(found.theta_defined)
     if not (np.isfinite(separation) and np.isfinite(theta)):
         raise SkippedStructure(f"separation {separation} Å and angle {theta} rad must be finite")
     return float(separation), float(theta), defined

@@ -2,9 +2,9 @@
 
 Quadrupoles are Q_ab = Σ q (r_a r_b - δ_ab r²/3) [e·Å²], traceless, without the factor 3/2 that some programs put in.
 
-Their five real l = 2 components stand in e3nn's order, which follows from its axis y: (xz, xy, y², yz, z²-x²). The change of
-basis is orthonormal: the norm of the five equals the Frobenius norm of the 3 × 3 tensor, as with the basis of
-`e3nn.o3.ReducedTensorProducts("ij=ji", i="1o")` and √5 times `e3nn.o3.wigner_3j(1, 1, 2)`.
+Their five real l = 2 components stand in e3nn's order, which follows from its axis y: (xz, xy, y², yz, z²-x²). The
+change of basis is orthonormal: the norm of the five equals the Frobenius norm of the 3 × 3 tensor. It is the basis of
+`e3nn.o3.ReducedTensorProducts("ij=ji", i="1o")`, and √5 times `e3nn.o3.wigner_3j(1, 1, 2)`.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def traceless(tensor: np.ndarray) -> np.ndarray:
 
 
 def quadrupole_components(quadrupole: np.ndarray) -> np.ndarray:
-    """Return the real l = 2 components (..., 5) of tensors (..., 3, 3); the trace and the antisymmetric part drop out."""
+    """Return the real l = 2 components (..., 5) of tensors (..., 3, 3); trace and antisymmetric part drop out."""
     return np.einsum("mab,...ab->...m", QUADRUPOLE_BASIS, quadrupole)
 
 

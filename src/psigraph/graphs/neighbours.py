@@ -18,8 +18,8 @@ def pairs_within(positions: np.ndarray, cutoff: float) -> np.ndarray:
 def batched_pairs(positions: np.ndarray, offsets: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of many graphs at once, and where each graph's pairs begin.
 
-    positions (ΣN, 3), offsets (n+1,); the pairs (ΣP, 2) int64 count from 0 in their own graph, sorted by graph, i and j;
-    pair_offsets is (n+1,). One tree holds all graphs: the graph's number is a fourth coordinate, further than the cutoff.
+    positions (ΣN, 3), offsets (n+1,); the pairs (ΣP, 2) int64 count from 0 in their own graph, sorted by graph, i and
+    j; pair_offsets is (n+1,). One tree holds all graphs, kept apart by a fourth coordinate.
     """
     offsets = np.asarray(offsets, dtype=np.int64)
     graph = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))  # (ΣN,)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from psigraph.quantum.levels import normalise_level
 from psigraph.units import ENERGY_UNITS
 
 #: The level of theory of a graphset whose features come with the raw data.
@@ -38,6 +39,8 @@ class GraphSettings:
             raise ValueError(f"unknown unit {self.unit!r}; known units: {', '.join(ENERGY_UNITS)}")
         if isinstance(self.level, str) and self.level != GIVEN:
             raise ValueError(f"level {self.level!r} comes without its settings; give them, or 'given' or none")
+        if isinstance(self.level, Mapping):
+            object.__setattr__(self, "level", normalise_level(self.level))
         if self.v0 == "hf" and not self.computed:
             raise ValueError("v0 'hf' needs a level of theory that Psi4 computes; name one, or take 'column' or 'zero'")
 

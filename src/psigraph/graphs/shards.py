@@ -1,4 +1,4 @@
-"""Graph shards: HDF5 files of a graphset, written by the graphs stage and read by training, evaluation and prediction."""
+"""Graph shards: HDF5 files of a graphset, written by the graphs stage, read by training and evaluation."""
 
 import csv
 import re
@@ -97,14 +97,17 @@ def read_shard(path: str | Path) -> Store:
             raise StoreError(f"{path}: lacks the field {field.name}; rebuild it with: {REMEDY}")
         found, expected = store.columns[field.name].unit, field.unit_of(str(unit))
         if found != expected:
-            raise StoreError(f"{path}: field {field.name} is in {found!r}, expected {expected!r}; rebuild it with: {REMEDY}")
+            raise StoreError(
+                f"{path}: field {field.name} is in {found!r}, expected {expected!r}; rebuild it with: {REMEDY}"
+            )
     return store
 
 
 def check_shards(paths: Sequence[str | Path], expected: Mapping[str, Any] | None = None) -> None:
     """Raise StoreError unless the files are all shards of one graphset, built with the `expected` settings.
 
-    `expected` holds any of the keys of `GraphSettings.identity()`. The message names the file, both values and the command.
+    `expected` holds any of the keys of `GraphSettings.identity()`. The message names the file, both values and the
+    command that rebuilds the shards.
     """
     _check([read_shard(path) for path in paths], expected)
 
@@ -199,4 +202,3 @@ def _flatten(graphs: Sequence[Graph]) -> dict[str, np.ndarray]:
 def _join_offsets(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Return the offsets of concatenated arrays from the offsets of each."""
     return np.cumsum(np.concatenate([[0], *(np.diff(part) for part in parts)])).astype(np.int64)
-

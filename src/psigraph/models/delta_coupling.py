@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from psigraph.models.base import DeltaModel
 from psigraph.models.equivariant import COPIES, HARMONICS, AttributeLinear, PairTensorProduct
 from psigraph.models.radial import RadialBesselBasisLayer, membership
-from psigraph.models.shapes import check_positive, globals_by_graph, safe_norm, undirected_pairs
+from psigraph.models.shapes import check_positive, globals_by_graph, undirected_pairs
 
 NODE = o3.Irreps("8x0e+1x1o+1x2e")
 SCALARS = 8
@@ -115,11 +115,10 @@ class DeltaCoupling(DeltaModel):
         u = globals_by_graph(data.u, graphs)
         x, attr = self.nodes(data, graphs)
         edges = self.edges(data, graph, graphs)
-        for x in self.states(x, attr, edges):
-            pass
-        pooled = self.pool(x, graph, graphs)  # (B, 16)
+        pooled = self.pool(self.states(x, attr, edges)[-1], graph, graphs)  # (B, 16)
         scalars, vector, tensor = pooled.split([SCALARS, 3, 5], 1)
-        invariants = [scalars, safe_norm(vector)[:, None], safe_norm(tensor)[:, None], self.normalised_u(u)]
+        norms = [torch.linalg.vector_norm(part, dim=1, keepdim=True) for part in (vector, tensor)]  # gradient 0 at 0
+        invariants = [scalars, *norms, self.normalised_u(u)]
         return self.to_label(self.head(torch.cat(invariants, 1)).squeeze(1))
 
     def nodes(self, data: Any, graphs: int) -> tuple[Tensor, Tensor]:
@@ -143,7 +142,7 @@ class DeltaCoupling(DeltaModel):
         sender = torch.cat([pairs, torch.stack([atoms, n + graph])], 1).T.contiguous()  # (P, 2)
         place = torch.cat([position, centroid])
         vector = place[sender[:, 1]] - place[sender[:, 0]]  # (P, 3)
-        r = safe_norm(vector)
+        r = torch.linalg.vector_norm(vector, dim=1)
         sh = o3.spherical_harmonics(
             HARMONICS, vector / r.clamp_min(self.shortest)[:, None], normalize=False, normalization="component"
         )

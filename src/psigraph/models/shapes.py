@@ -35,8 +35,3 @@ def undirected_pairs(edge_index: Tensor, nodes: int) -> Tensor:
         bad = edge_index[:, first[~matched][0]].tolist()
         raise ValueError(f"edge {bad[0]} -> {bad[1]} has no opposite in edge_index_atoms; give both directions")
     return order
-
-
-def safe_norm(x: Tensor, epsilon: float = 1e-12) -> Tensor:
-    """Return the norm over the last axis, with a finite gradient at 0 (0 there: the norm of 0 is exactly 0)."""
-    return (x.square().sum(-1) + epsilon).sqrt() - epsilon**0.5

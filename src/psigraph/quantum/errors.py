@@ -1,13 +1,14 @@
 """Sorts Psi4's failures by what helps against them (the idea is QCEngine's).
 
-input: the structure or the level is wrong, nothing helps but correcting it. resources: more memory or disk. convergence:
-other settings. random: anything else, worth one more try.
+input: the structure or the level is wrong, nothing helps but correcting it. resources: more memory or disk helps.
+convergence: other settings help. random: anything else, worth one more try.
 """
 
 #: Exception class names, looked up along the class hierarchy, so that Psi4 need not be imported.
 _BY_NAME = {
     "MemoryError": "resources",
     "ConvergenceError": "convergence",
+    "InputError": "input",
     "ValidationError": "input",
     "BasisSetNotFound": "input",
     "NotAnElementError": "input",
@@ -21,6 +22,10 @@ _BY_TEXT = (
 #: Such failures come again on every try and are kept in the store.
 DETERMINISTIC = ("input", "convergence")
 _MAX_MESSAGE = 300
+
+
+class InputError(ValueError):
+    """A structure cannot be computed as it is."""
 
 
 class QuantumError(RuntimeError):

@@ -118,8 +118,8 @@ def lowdin_shares(integrals: Integrals, coefficients: np.ndarray, fragment: np.n
 def participation_ratio(integrals: Integrals, spins: tuple[Orbitals, Orbitals], fragment: np.ndarray) -> float:
     """Return 1/Σ_m p_m², between 1 (one monomer carries the HOMO) and 2 (both do equally).
 
-    p_m is monomer m's Löwdin share averaged over the occupied orbitals, of either spin, within HOMO_WINDOW of the highest
-    one of both spins. NaN where there is no electron.
+    p_m is monomer m's Löwdin share averaged over the occupied orbitals, of either spin, within HOMO_WINDOW of the
+    highest one of both spins. NaN where there is no electron.
     """
     energies = np.concatenate([spin.energies for spin in spins])
     if not len(energies):

@@ -109,9 +109,9 @@ def find_interpreter() -> Psi4Interpreter:
 def _candidates(chosen: str | None) -> list[tuple[str, list[str], dict[str, str]]]:
     """List (how it was found, command, additions to the environment)."""
     if chosen:
-        first = [(VARIABLE, [chosen], {})]
-        bin_folder, python_path = _psiapi_path()
-        return first + ([(f"{VARIABLE} and psi4 --psiapi-path", [chosen], python_path)] if python_path else [])
+        _, python_path = _psiapi_path()
+        alone = (VARIABLE, [chosen], dict[str, str]())
+        return [alone, (f"{VARIABLE} and psi4 --psiapi-path", [chosen], python_path)] if python_path else [alone]
     own = {"PYTHONPATH": os.environ["PYTHONPATH"]} if os.environ.get("PYTHONPATH") else {}
     candidates = [("the current interpreter", [sys.executable], own)]
     bin_folder, python_path = _psiapi_path()

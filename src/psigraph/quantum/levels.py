@@ -1,6 +1,7 @@
 """Levels of theory as plain dictionaries: checked, completed and brought to one spelling.
 
-The schema for people is `psigraph.config.Level`; this is the same list without pydantic, which the Psi4 interpreter has not.
+The schema for people is `psigraph.config.Level`; this is the same list without pydantic, which the Psi4 interpreter
+has not.
 """
 
 import difflib

@@ -1,9 +1,11 @@
 """Runs Psi4 on dimers: three explicit SCFs for counterpoise, in one warm process with one thread.
 
-What Psi4 1.3.2 needs: `core.clean()` after every energy, failures included, else later ones end in PSIO errors; explicit
-SCFs on `extract_subsets`, for `bsse_type='cp'` runs five and returns a wavefunction without orbitals.
+What Psi4 1.3.2 needs: `core.clean()` after every energy, failures included, else later ones end in PSIO errors;
+explicit SCFs on `extract_subsets`, for `bsse_type='cp'` runs five and returns a wavefunction without orbitals.
 """
 
+import atexit
+import difflib
 import os
 import shutil
 import tempfile
@@ -11,18 +13,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from psigraph.quantum import features
-from psigraph.quantum.errors import classify, one_line
+from psigraph.quantum.errors import InputError, classify, one_line
 from psigraph.quantum.levels import LevelError
 from psigraph.quantum.model import OK, Dimer, DimerResult, failed
 from psigraph.units import BOHR_RADIUS
 
 LOG_NAME = "psi4.log"
+#: Atoms closer than this are an error of the input [Å].
+MIN_DISTANCE = 0.1
+
+
+def _remove(folder: Path) -> None:
+    os.chdir(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -39,52 +47,30 @@ class ScfResult:
 
 
 class Psi4Session:
-    """A warm Psi4 with its own scratch folder; use it as a context manager.
+    """A warm Psi4 with its own scratch folder; one per process.
 
-    The process works inside the scratch folder, because Psi4 writes timer.dat where it stands; all of it is removed at
-    the end. The scratch folder lies in PSI_SCRATCH, else in the system's temporary folder.
+    The process works inside the scratch folder from here on, because Psi4 writes timer.dat where it stands, as late as
+    at exit; the folder is removed after that. It lies in PSI_SCRATCH, else in the system's temporary folder.
     """
 
     def __init__(self, memory_mb: int, log: Path | None = None) -> None:
-        self.memory_mb = memory_mb
-        self.log = log
-        self.version = ""
-
-    def __enter__(self) -> "Psi4Session":
+        self.log = log.absolute() if log else None
         self.scratch = Path(tempfile.mkdtemp(prefix="psigraph-psi4-", dir=os.environ.get("PSI_SCRATCH")))
-        self._before = Path.cwd()
+        atexit.register(_remove, self.scratch)  # before Psi4's own handlers are registered, so it runs after them
         os.chdir(self.scratch)
-        try:
-            self._start()
-        except BaseException:
-            self._remove_scratch()
-            raise
-        return self
-
-    def _start(self) -> None:
         import psi4
 
         self.psi4 = psi4
         self.version = str(psi4.__version__)
         psi4.core.IOManager.shared_object().set_default_path(str(self.scratch))
         psi4.set_num_threads(1, quiet=True)
-        psi4.set_memory(self.memory_mb * 1000 * 1000, quiet=True)
+        psi4.core.set_memory_bytes(memory_mb * 1000 * 1000, True)
         self.restart_log()
 
     def restart_log(self) -> None:
         """Send Psi4's output to the log file, or to one in the scratch folder that holds the last structure only."""
         path = self.log or self.scratch / LOG_NAME
         self.psi4.core.set_output_file(str(path), self.log is not None)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.psi4.core.clean()
-        self._remove_scratch()
-
-    def _remove_scratch(self) -> None:
-        os.chdir(self._before)
-        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def molecule(self, dimer: Dimer, order: np.ndarray, origin: np.ndarray) -> Any:
         """Return the Psi4 molecule of the dimer, atoms in `order` (A first), `origin` [Å] moved to zero.
@@ -142,11 +128,33 @@ class Psi4Session:
         name = name if name.endswith(".gbs") else name + ".gbs"
         if any((folder / name).is_file() for folder in folders):
             return
-        import difflib
-
         close = difflib.get_close_matches(name, [p.name for p in installed.glob("*.gbs")], n=3)
         hint = f"; similar: {', '.join(c.removesuffix('.gbs') for c in close)}" if close else ""
         raise LevelError(f"level: basis {basis!r} is unknown to Psi4 (no file {name} in {installed}){hint}")
+
+
+def check_dimer(dimer: Dimer) -> None:
+    """Raise InputError for what cannot be computed: an empty fragment, fused atoms, an impossible spin."""
+    for name, index in (("A", 0), ("B", 1)):
+        inside = dimer.fragment == index
+        if not inside.any():
+            raise InputError(f"fragment {name} has no atoms")
+        charge, multiplicity = dimer.charges[index], dimer.multiplicities[index]
+        electrons = int(dimer.z[inside].astype(int).sum()) - charge
+        if electrons < 0 or not 1 <= multiplicity <= electrons + 1 or (electrons + multiplicity) % 2 == 0:
+            raise InputError(
+                f"fragment {name} has {electrons} electrons (charge {charge}), which cannot have multiplicity "
+                f"{multiplicity}"
+            )
+    if not np.isfinite(dimer.positions).all():
+        raise InputError("positions are not finite")
+    distance = np.linalg.norm(dimer.positions[:, None] - dimer.positions[None], axis=-1)  # (N, N) Å
+    np.fill_diagonal(distance, np.inf)
+    i, j = divmod(int(distance.argmin()), dimer.n_atoms)
+    if distance[i, j] < MIN_DISTANCE:
+        raise InputError(
+            f"atoms {i} and {j} (counted from 0) are {distance[i, j]:.3f} Å apart, less than {MIN_DISTANCE} Å"
+        )
 
 
 def compute_dimer(
@@ -171,7 +179,8 @@ def compute_dimer(
 
 
 def _compute(session: Psi4Session, dimer: Dimer, level: Mapping[str, Any], elapsed: Callable[[], float]) -> DimerResult:
-    """Dimer, A with ghost B, B with ghost A. Raises what Psi4 raises."""
+    """Dimer, A with ghost B, B with ghost A. Raises InputError and what Psi4 raises."""
+    check_dimer(dimer)
     origin = dimer.positions.mean(axis=0)  # (3,) Å
     order = np.argsort(dimer.fragment, kind="stable")  # Psi4 wants fragments contiguous
     back = np.argsort(order)

@@ -23,6 +23,7 @@ REMEDY = "snakemake --cores 8 features"
 
 log = logging.getLogger(__name__)
 
+_COLUMNS = ("ids", "offsets", "status", "message", *(name for name, _, _ in NUMBERS))
 _BY_ATOM = ("mulliken_spd", "mulliken_charge")
 
 
@@ -119,9 +120,10 @@ def read_quantum(
 ) -> QuantumSet:
     """Read all batches of a dataset, in the order of the structure store.
 
-    `level` is the level of theory that is expected, `structures_digest` and `ids` the content digest and the ids of the
-    structure store that goes with it; where given they are checked. Raises StoreError naming file, both values and remedy
-    where they differ, where batches differ among themselves, or where a structure is missing or stands in two batches.
+    `level` is the level of theory that is expected, `structures_digest` and `ids` the content digest and the ids of
+    the structure store that goes with it; where given they are checked. Raises StoreError naming file, both values and
+    remedy where they differ, where batches differ among themselves, or where a structure is missing or stands in two
+    batches.
     """
     if not paths:
         raise StoreError(f"no quantum files were given; make them with: {remedy}")
@@ -145,11 +147,9 @@ def read_quantum(
 
 def _check(store: Store, expected: Mapping[str, Any], digest: str, remedy: str) -> None:
     """Raise StoreError where settings, input or columns of one batch do not fit."""
-    missing = [name for name in QuantumSet.__dataclass_fields__ if name in _COLUMNS and name not in store]
-    if missing or "index" not in store:
-        raise StoreError(
-            f"{store.path}: lacks the columns {', '.join(missing or ['index'])}; rebuild it with: {remedy}"
-        )
+    missing = [name for name in ("index", *_COLUMNS) if name not in store]
+    if missing:
+        raise StoreError(f"{store.path}: lacks the columns {', '.join(missing)}; rebuild it with: {remedy}")
     found = dict(store.settings)
     try:
         found["level"] = normalise_level(found.get("level", {}))
@@ -174,9 +174,6 @@ def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     a, b = flat(found), flat(expected)
     differing = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key)]
     return ", ".join(f"was computed with {key} = {a.get(key)!r}, expected {b.get(key)!r}" for key in differing)
-
-
-_COLUMNS = ("ids", "offsets", "status", "message", *(name for name, _, _ in NUMBERS))
 
 
 def _join(stores: Sequence[Store], digest: str, remedy: str) -> QuantumSet:

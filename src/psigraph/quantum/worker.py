@@ -7,11 +7,11 @@ only the structure it was at; a second run finds what is known and computes the 
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,14 @@ class Progress:
 class Computer:
     """Looks results up and computes what is missing; Psi4 starts with the first structure that needs it."""
 
-    def __init__(self, job: Job, stack: ExitStack) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
         self.records = Records(job.store, job.level)
-        self.stack = stack
         self._session: Psi4Session | None = None
 
     def session(self) -> Psi4Session:
         if self._session is None:
-            session = self.stack.enter_context(Psi4Session(self.job.memory_mb, self.job.psi4_log))
+            session = Psi4Session(self.job.memory_mb, self.job.psi4_log)
             session.check_basis(self.job.level["basis"])
             self._session = session
         return self._session
@@ -119,15 +118,14 @@ def run(job: Job) -> str:
     log.info("%s: %d structures, level %s", where, len(rows), json.dumps(job.level, sort_keys=True))
     progress = Progress(len(rows))
     results: list[DimerResult] = []
-    with ExitStack() as stack:
-        computer = Computer(job, stack)
-        for row in rows:
-            name = str(structures.ids[row])
-            result, known = computer.result(dimer_of(structures, int(row)))
-            results.append(result)
-            _report(progress, name, result, known)
-            if len(progress.failures) > job.max_failed * len(rows):
-                _stop(progress, job, where)
+    computer = Computer(job)
+    for row in rows:
+        name = str(structures.ids[row])
+        result, known = computer.result(dimer_of(structures, int(row)))
+        results.append(result)
+        _report(progress, name, result, known)
+        if len(progress.failures) > job.max_failed * len(rows):
+            _stop(progress, job, where)
     digest = write_quantum(
         job.output,
         ids=[str(i) for i in structures.ids[rows]],
@@ -211,8 +209,6 @@ def _on_sigterm(number: int, frame: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one batch; return the exit code. Everything is logged to standard error."""
-    import os
-
     os.environ.update(ONE_THREAD)  # before NumPy's and Psi4's first parallel region
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _on_sigterm)

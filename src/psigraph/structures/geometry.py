@@ -76,9 +76,17 @@ def distance_matrix(positions: np.ndarray) -> np.ndarray:
 
 
 def bonds(z: np.ndarray, positions: np.ndarray, tolerance: float = BOND_TOLERANCE) -> np.ndarray:
-    """Return bonded pairs (P, 2), i < j: distance at most `tolerance` times the sum of the covalent radii."""
+    """Return bonded pairs (P, 2), i < j: distance at most `tolerance` times the sum of the covalent radii.
+
+    Two hydrogens count as bonded only where neither has another partner: in crowded geometries of protein fragments two
+    of them come within 0.8 Å.
+    """
     radii = COVALENT_RADII[z]
     bonded = distance_matrix(positions) <= tolerance * (radii[:, None] + radii[None, :])
+    np.fill_diagonal(bonded, False)
+    hydrogen = z == 1
+    attached = bonded[:, ~hydrogen].any(axis=1)  # (N,)
+    bonded &= ~(hydrogen[:, None] & hydrogen[None, :] & (attached[:, None] | attached[None, :]))
     return np.argwhere(np.triu(bonded, k=1))
 
 

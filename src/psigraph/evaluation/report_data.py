@@ -1,0 +1,151 @@
+"""The report's part on data: what was read, rejected, computed by Psi4, and left out of the graphs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from psigraph.config import Config, Graphset
+from psigraph.evaluation.report_tables import Table, counted, read_csv, require, table
+from psigraph.quantum.store import read_quantum
+from psigraph.structures.store import read_structures
+from psigraph.structures.model import StructureSet
+
+__all__ = ["quantum_files", "read_csv", "sections", "shard_files", "used_datasets"]
+
+FAILURES_SHOWN = 30
+
+
+def used_datasets(config: Config) -> list[str]:
+    """Return the datasets that an experiment uses, in the order of the configuration."""
+    used = {d for e in config.experiments.values() for d in config.graphsets[e.graphset].datasets}
+    return [name for name in config.datasets if name in used]
+
+
+def used_graphsets(config: Config) -> dict[str, Graphset]:
+    """Return the graphsets that an experiment uses."""
+    used = {e.graphset for e in config.experiments.values()}
+    return {name: graphset for name, graphset in config.graphsets.items() if name in used}
+
+
+def computed(config: Config) -> list[tuple[str, str]]:
+    """Return the pairs of dataset and level that Psi4 computed."""
+    pairs = [(d, g.level) for g in used_graphsets(config).values() for d in g.datasets if g.level in config.levels]
+    return [(d, str(level)) for d, level in dict.fromkeys(pairs)]
+
+
+def quantum_files(config: Config, results: Path, dataset: str, level: str) -> list[Path]:
+    """Return the quantum files of a dataset at a level, one per batch."""
+    folder = results / "quantum" / dataset / level
+    return [require(folder / f"{batch}.h5") for batch in range(config.datasets[dataset].batches)]
+
+
+def shard_files(config: Config, results: Path, graphset: str) -> list[Path]:
+    """Return the shards of a graphset."""
+    return [require(results / "graphs" / graphset / f"{i}.h5") for i in range(config.graphsets[graphset].shards)]
+
+
+def sections(config: Config, results: Path) -> list[dict[str, Any]]:
+    """Return heading, lead text and tables for structures, Psi4 and graphs."""
+    stores = {d: read_structures(require(results / "structures" / f"{d}.h5")) for d in used_datasets(config)}
+    parts = [
+        {
+            "heading": "Structures",
+            "text": "A group is an unordered pair of monomers; a group never stands on two sides of a split. A rejected row "
+            "could not be read or was not asked for; nothing is left out without its reason.",
+            "tables": [structures_table(stores, results), *rejected_tables(stores, results)],
+        }
+    ]
+    pairs = computed(config)
+    if pairs:
+        parts.append(
+            {
+                "heading": "Quantum chemistry",
+                "text": "Three SCF calculations per dimer: the dimer and each monomer in the dimer's basis.",
+                "tables": [t for d, level in pairs for t in quantum_tables(config, results, d, level)],
+            }
+        )
+    parts.append({"heading": "Graphs", "text": "", "tables": graph_tables(config, results)})
+    return parts
+
+
+def structures_table(stores: dict[str, StructureSet], results: Path) -> Table:
+    """Counts, groups, elements and sizes of each dataset."""
+    rows = []
+    for name, store in stores.items():
+        rejected = len(read_csv(results / "structures" / f"{name}.rejected.csv"))
+        sizes = store.n_atoms
+        rows.append(
+            (
+                name,
+                store.n + rejected,
+                store.n,
+                rejected,
+                len(set(store.group)),
+                f"{sizes.min()}–{sizes.max()}" if store.n else "–",
+                elements(store.z),
+                ", ".join(f"{source} {n}" for source, n in counted(store.source)),
+            )
+        )
+    header = ("dataset", "rows read", "selected", "rejected", "groups", "atoms", "elements", "selected by source")
+    return table("Structures by dataset.", header, rows, numeric=(1, 2, 3, 4, 5))
+
+
+def elements(z: np.ndarray) -> str:
+    """Return the symbols of the elements in `z`, lightest first."""
+    from rdkit.Chem import GetPeriodicTable
+
+    return ", ".join(GetPeriodicTable().GetElementSymbol(int(number)) for number in np.unique(z)) or "–"
+
+
+def rejected_tables(stores: dict[str, StructureSet], results: Path) -> list[Table]:
+    """One table of reasons per dataset that rejected anything."""
+    tables = []
+    for name in stores:
+        frame = read_csv(results / "structures" / f"{name}.rejected.csv")
+        if len(frame):
+            caption = f"{name}: rejected rows by reason ({name}.rejected.csv lists each)."
+            tables.append(table(caption, ("reason", "rows"), counted(frame["reason"].fillna("")), numeric=(1,)))
+    return tables
+
+
+def quantum_tables(config: Config, results: Path, dataset: str, level: str) -> list[Table]:
+    """Counts by status, and the message of each failure."""
+    store = read_quantum(quantum_files(config, results, dataset, level))
+    status = np.asarray(store.status, dtype=str)
+    counts = [(f"{dataset} at {level}", name, n) for name, n in counted(status)]
+    tables = [table(f"{dataset} at {level}: dimers by status.", ("calculation", "status", "dimers"), counts, (2,))]
+    failed = np.flatnonzero(status != "ok")
+    if len(failed):
+        rows = [(store.ids[i], status[i], str(store.message[i])) for i in failed[:FAILURES_SHOWN]]
+        more = f"; the first {FAILURES_SHOWN} of {len(failed)}" if len(failed) > FAILURES_SHOWN else ""
+        tables.append(table(f"{dataset} at {level}: failures{more}.", ("dimer", "class", "message"), rows))
+    return tables
+
+
+def graph_tables(config: Config, results: Path) -> list[Table]:
+    """Dimers in the shards of each graphset, and those left out by reason."""
+    rows, tables = [], []
+    for name in used_graphsets(config):
+        shards = shard_files(config, results, name)
+        skipped = [read_csv(path.with_suffix(".skipped.csv")) for path in shards]
+        left_out = pd.concat(skipped, ignore_index=True)
+        rows.append((name, _graphs(shards), len(left_out), len(shards)))
+        if len(left_out):
+            caption = f"{name}: dimers left out of the graphs, by reason."
+            tables.append(table(caption, ("reason", "dimers"), counted(left_out["reason"].fillna("")), numeric=(1,)))
+    return [
+        table("Graphs by graphset.", ("graphset", "dimers", "left out", "shards"), rows, numeric=(1, 2, 3)),
+        *tables,
+    ]
+
+
+def _graphs(shards: list[Path]) -> int:
+    import h5py
+
+    total = 0
+    for path in shards:
+        with h5py.File(path, "r") as file:
+            total += len(file["ids"])
+    return total

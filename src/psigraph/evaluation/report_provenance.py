@@ -1,0 +1,107 @@
+"""The report's part on provenance: versions, digests, settings, and the literature the work rests on."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import yaml
+
+from psigraph import __version__
+from psigraph.config import Config, Psi4Databases
+from psigraph.evaluation import report_data
+from psigraph.evaluation.report_tables import Table, require, table
+from psigraph.stores import digest_of
+from psigraph.structures.psi4_databases import REFERENCES
+
+if TYPE_CHECKING:
+    from psigraph.evaluation.report import Run
+
+PACKAGES = ("torch", "e3nn", "torch-geometric", "lightning", "numpy", "rdkit", "snakemake")
+
+METHODS = {
+    "Δ-learning": "R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, J. Chem. Theory Comput. 2015, 11, 2087–2096, "
+    "doi:10.1021/acs.jctc.5b00099",
+    "Equivariant networks (e3nn)": "M. Geiger, T. Smidt, e3nn: Euclidean Neural Networks, 2022, arXiv:2207.09453",
+    "Bootstrap": "B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993",
+}
+QUANTUM_METHODS = {
+    "Psi4": "R. M. Parrish et al., J. Chem. Theory Comput. 2017, 13, 3185–3197, doi:10.1021/acs.jctc.7b00174",
+    "Counterpoise correction": "S. F. Boys, F. Bernardi, Mol. Phys. 1970, 19, 553–566, doi:10.1080/00268977000101561",
+}
+BASIS_SETS = {
+    "def2": "F. Weigend, R. Ahlrichs, Phys. Chem. Chem. Phys. 2005, 7, 3297–3305, doi:10.1039/b508541a",
+}
+
+
+def tables(config: Config, results: Path, runs: "list[Run]") -> list[Table]:
+    """Return versions and settings, and the digest of every file between stages."""
+    return [_settings(config, results), _digests(config, results, runs)]
+
+
+def config_text(config: Config) -> str:
+    """Return the whole configuration, defaults included, as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _settings(config: Config, results: Path) -> Table:
+    rows = [
+        ("psigraph", __version__),
+        ("configuration digest", digest_of(config.model_dump(mode="json"))),
+        ("Python", platform.python_version()),
+        *((name, _version(name)) for name in PACKAGES),
+    ]
+    for dataset, level in report_data.computed(config):
+        versions = {_attribute(p, "psi4_version") for p in report_data.quantum_files(config, results, dataset, level)}
+        rows.append((f"Psi4, {dataset}", ", ".join(sorted(versions))))
+    for name in dict.fromkeys(level for _, level in report_data.computed(config)):
+        settings = config.levels[name].model_dump(mode="json")
+        rows.append((f"level of theory {name}", ", ".join(f"{k} {v}" for k, v in settings.items())))
+    for name, graphset in report_data.used_graphsets(config).items():
+        rows.append(
+            (
+                f"graphset {name}",
+                f"cutoff {graphset.cutoff:g} Å, length scale {graphset.length_scale:g} per Å, V_0: {graphset.v0}, "
+                f"level: {graphset.level or 'none'}, unit of V: {graphset.unit}",
+            )
+        )
+    return table("Versions and settings.", ("what", "value"), rows)
+
+
+def _digests(config: Config, results: Path, runs: "list[Run]") -> Table:
+    """Content digests of the stores: equal digests mean equal content."""
+    files = [results / "structures" / f"{d}.h5" for d in report_data.used_datasets(config)]
+    for dataset, level in report_data.computed(config):
+        files += report_data.quantum_files(config, results, dataset, level)
+    for name in report_data.used_graphsets(config):
+        files += report_data.shard_files(config, results, name)
+    rows = [(path.relative_to(results), _attribute(path, "digest")) for path in files]
+    return table("SHA-256 of the content of each file between stages.", ("file", "digest"), rows)
+
+
+def _attribute(path: Path, name: str) -> str:
+    with h5py.File(require(path), "r") as file:
+        return str(file.attrs.get(name, "unknown"))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def references(config: Config) -> list[tuple[str, str]]:
+    """Return (what, citation) of the databases and methods that this configuration uses."""
+    cited: dict[str, str] = {}
+    for name in report_data.used_datasets(config):
+        dataset = config.datasets[name]
+        if isinstance(dataset, Psi4Databases):
+            cited |= {database: str(REFERENCES[database]) for database in dataset.databases}
+    levels = [config.levels[level] for _, level in report_data.computed(config)]
+    if levels:
+        cited |= QUANTUM_METHODS
+    for level in levels:
+        cited |= {level.basis: text for prefix, text in BASIS_SETS.items() if level.basis.lower().startswith(prefix)}
+    return list((cited | METHODS).items())

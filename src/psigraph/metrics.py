@@ -1,0 +1,74 @@
+"""Every metric of the reports, each with one definition. Arrays of equal length, any unit; NumPy only."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+Values = np.ndarray | Sequence[float]
+
+
+def _pair(predicted: Values, reference: Values) -> tuple[np.ndarray, np.ndarray]:
+    p, r = np.asarray(predicted, dtype=np.float64).ravel(), np.asarray(reference, dtype=np.float64).ravel()
+    if p.shape != r.shape:
+        raise ValueError(f"{p.size} predictions for {r.size} references")
+    return p, r
+
+
+def mae(predicted: Values, reference: Values) -> float:
+    """Return the mean absolute error, in the unit of the values; NaN where there are none."""
+    p, r = _pair(predicted, reference)
+    return float(np.abs(p - r).mean()) if p.size else math.nan
+
+
+def rmse(predicted: Values, reference: Values) -> float:
+    """Return the root mean square error, in the unit of the values; NaN where there are none."""
+    p, r = _pair(predicted, reference)
+    return float(np.sqrt(np.square(p - r).mean())) if p.size else math.nan
+
+
+def mape(predicted: Values, reference: Values, epsilon: float) -> tuple[float, int]:
+    """Return 100 % × mean |p - r| / max(|r|, epsilon), and for how many samples |r| < epsilon.
+
+    References do reach zero; the epsilon [unit of the values] and that number belong beside the figure. Raises ValueError
+    unless epsilon is above 0.
+    """
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be above 0, got {epsilon}")
+    p, r = _pair(predicted, reference)
+    if not p.size:
+        return math.nan, 0
+    size = np.abs(r)
+    return float(100 * (np.abs(p - r) / np.maximum(size, epsilon)).mean()), int((size < epsilon).sum())
+
+
+def r(predicted: Values, reference: Values) -> float:
+    """Return Pearson's correlation; NaN below two samples or where one side is constant."""
+    p, q = _pair(predicted, reference)
+    if p.size < 2:
+        return math.nan
+    p, q = p - p.mean(), q - q.mean()
+    scale = math.sqrt(float(p @ p) * float(q @ q))
+    return float(p @ q) / scale if scale > 0 else math.nan
+
+
+def r2(predicted: Values, reference: Values) -> float:
+    """Return the coefficient of determination 1 - Σ(p-r)²/Σ(r-mean r)²; NaN below two samples or where r is constant."""
+    p, q = _pair(predicted, reference)
+    if p.size < 2:
+        return math.nan
+    spread = float(np.square(q - q.mean()).sum())
+    return 1 - float(np.square(p - q).sum()) / spread if spread > 0 else math.nan
+
+
+def spearman(predicted: Values, reference: Values) -> float:
+    """Return Spearman's rank correlation: Pearson's r of the ranks, equal values sharing their mean rank."""
+    p, q = _pair(predicted, reference)
+    return r(_ranks(p), _ranks(q))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return ranks from 0, equal values with their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    first = np.cumsum(counts) - counts
+    return (first + (counts - 1) / 2)[inverse]

@@ -1,0 +1,116 @@
+"""Checkpoints of trained models: weights and a plain dictionary, read with weights_only=True, so loading runs no code."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from psigraph.models import MODELS, build_model
+from psigraph.models.base import DeltaModel
+from psigraph.stores import atomic_path
+
+FORMAT = "psigraph-model"
+FORMAT_VERSION = 1
+REMEDY = "snakemake --cores 1 train_delta"
+#: Every checkpoint's meta has these keys.
+REQUIRED = ("architecture", "hyperparameters", "graphset", "experiment", "seed", "training")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message names the file, what is wrong and the remedy."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model in eval mode, and what its checkpoint says about it."""
+
+    model: DeltaModel
+    meta: Mapping[str, Any]
+
+
+def save_model(path: str | Path, model: torch.nn.Module, meta: Mapping[str, Any]) -> None:
+    """Write weights and meta atomically; equal content gives equal bytes. Raises ValueError where meta lacks a key."""
+    missing = [key for key in REQUIRED if key not in meta]
+    if missing:
+        raise ValueError(f"the checkpoint's meta lacks {', '.join(missing)}")
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "meta": {"format": FORMAT, "format_version": FORMAT_VERSION, **meta},
+        "state_dict": weights,
+    }
+    write_torch(path, content)
+
+
+def write_torch(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write with torch.save through memory (so that bytes do not depend on the file's name), atomically."""
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load_model(path: str | Path, architecture: str | None = None) -> LoadedModel:
+    """Return the model of a checkpoint, on the CPU and in eval mode.
+
+    Raises CheckpointError where the file is missing, damaged or no psigraph checkpoint, or its architecture is not the
+    one asked for or not known.
+    """
+    path = Path(path)
+    content = _read(path)
+    meta, weights = content["meta"], content["state_dict"]
+    found = meta["architecture"]
+    if architecture is not None and found != architecture:
+        raise CheckpointError(
+            f"{path}: holds a model of architecture {found!r}, but {architecture!r} was asked for; "
+            "name the checkpoint of that architecture"
+        )
+    if found not in MODELS:
+        raise CheckpointError(
+            f"{path}: holds a model of architecture {found!r}, which this version does not have; "
+            f"known: {', '.join(MODELS)}"
+        )
+    graphset = meta["graphset"]
+    dtype = next(value.dtype for value in weights.values() if value.is_floating_point())
+    try:
+        model = build_model(
+            found, meta["hyperparameters"], cutoff=graphset["cutoff"], length_scale=graphset["length_scale"]
+        )
+        model = model.to(dtype)
+        model.load_state_dict(weights)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: its weights do not fit the architecture {found!r} of this version ({error}); "
+            f"train it again with: {REMEDY}"
+        ) from error
+    return LoadedModel(model.eval(), meta)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the verified content of a checkpoint file."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; make it with: {REMEDY}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for a file it cannot read
+        reason = str(error).split("\n", 1)[0]
+        raise CheckpointError(
+            f"{path}: damaged or not a checkpoint ({type(error).__name__}: {reason}); train it again with: {REMEDY}"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a psigraph checkpoint; make one with: {REMEDY}")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint format {content.get('format_version')}, this version reads {FORMAT_VERSION}; "
+            f"train it again with: {REMEDY}"
+        )
+    missing = [key for key in REQUIRED if key not in content.get("meta", {})]
+    if missing or "state_dict" not in content:
+        raise CheckpointError(
+            f"{path}: lacks {', '.join(missing) or 'its weights'}; train it again with: {REMEDY}"
+        )
+    return content
