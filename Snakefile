@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 # Scripts use the library of this clone, whatever else is installed.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{sys.path[0]}'${{PYTHONPATH:+:$PYTHONPATH}}; ")
+shell.prefix(f"set -euo pipefail; export PYTHONPATH='{sys.path[0]}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
 if "datasets" not in config:  # --configfile replaces config.yaml, --config changes single values of it
 

@@ -15,7 +15,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--predictions", type=Path, nargs="+", required=True, help="predictions.csv of every run, metrics.csv beside it"
     )
-    parser.add_argument("--histories", type=Path, nargs="+", required=True, help="history.csv of every run, in that order")
+    parser.add_argument("--histories", type=Path, nargs="+", required=True, help="history.csv of every run, in order")
     parser.add_argument("--output", type=Path, required=True, help="comparison.csv to write")
     parser.add_argument("--plots", type=Path, required=True, help="folder to write the plots into")
     return parser.parse_args(arguments)

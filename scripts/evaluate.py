@@ -18,7 +18,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", type=Path, required=True, help="split.csv of the run")
     parser.add_argument("--history", type=Path, required=True, help="history.csv of the run")
     parser.add_argument("--predictions", type=Path, required=True, help="CSV to write: one row per sample")
-    parser.add_argument("--metrics", type=Path, required=True, help="CSV to write: one row per split, target and metric")
+    parser.add_argument("--metrics", type=Path, required=True, help="CSV to write: a row per split, target and metric")
     parser.add_argument("--plots", type=Path, required=True, help="folder to write the plots into")
     return parser.parse_args(arguments)
 

@@ -22,7 +22,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--quantum", nargs="*", action="extend", default=[], metavar="DATASET=FILE", help="quantum files, all batches"
     )
     parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
-    parser.add_argument("--shards", type=int, required=True, help="how many there are")
+    parser.add_argument("--shards", type=int, help="how many there are; default: the entry's `shards`")
     parser.add_argument("--output", required=True, type=Path, help="shard to write (.h5)")
     parser.add_argument("--skipped", required=True, type=Path, help="list of what was left out (.csv)")
     return parser.parse_args(arguments)
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings,
             name=args.name,
             shard=args.shard,
-            shards=args.shards,
+            shards=args.shards or int(args.settings.get("shards", 1)),
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -5,7 +5,6 @@ kill.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -27,11 +26,11 @@ def main() -> int:
     arguments, for_worker = parser.parse_known_args()
     try:
         if arguments.interpreter:
-            interpreter = Psi4Interpreter.from_json(json.loads(arguments.interpreter.read_text()))
+            interpreter = Psi4Interpreter.read(arguments.interpreter)
         else:
             interpreter = find_interpreter()
         command, environment = worker_call(interpreter, SOURCE, for_worker)
-    except (InterpreterError, OSError, ValueError, KeyError) as error:
+    except InterpreterError as error:
         print(f"quantum: {error}", file=sys.stderr)
         return 1
     for warning in interpreter.warnings():

@@ -1,0 +1,51 @@
+"""Train one architecture with one seed on the shards of a graphset."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from psigraph.training.engine import train_run
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--architecture", required=True, help="name of the architecture")
+    parser.add_argument("--seed", required=True, type=int, help="draws weights, order, augmentation and split")
+    parser.add_argument(
+        "--settings",
+        required=True,
+        type=json.loads,
+        help='JSON: {"graphset", "level", "hyperparameters", "split", "training"}, see psigraph.training.settings',
+    )
+    parser.add_argument("--shards", required=True, nargs="+", type=Path, help="all shards of the graphset")
+    parser.add_argument("--output-dir", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs the job asked for")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: training.threads")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        train_run(
+            args.shards,
+            args.output_dir,
+            experiment=args.experiment,
+            architecture=args.architecture,
+            seed=args.seed,
+            settings=args.settings,
+            gpus=args.gpu,
+            threads=args.threads,
+        )
+    except (ValueError, RuntimeError, OSError) as error:
+        logging.getLogger("train").error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

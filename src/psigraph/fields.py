@@ -16,7 +16,7 @@ EDGE_IRREPS = "1x0e+1x1o+1x2e+1x3o"
 
 @dataclass(frozen=True)
 class Field:
-    """One field; `shard` and `data` are its (shape, dtype) in an HDF5 shard and in PyG `Data`, None where it is absent."""
+    """One field; `shard` and `data` are its (shape, dtype) in an HDF5 shard and in PyG `Data`, or None where absent."""
 
     name: str
     unit: str

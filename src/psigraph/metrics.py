@@ -30,8 +30,8 @@ def rmse(predicted: Values, reference: Values) -> float:
 def mape(predicted: Values, reference: Values, epsilon: float) -> tuple[float, int]:
     """Return 100 % × mean |p - r| / max(|r|, epsilon), and for how many samples |r| < epsilon.
 
-    References do reach zero; the epsilon [unit of the values] and that number belong beside the figure. Raises ValueError
-    unless epsilon is above 0.
+    References do reach zero; the epsilon [unit of the values] and that number belong beside the figure. Raises
+    ValueError unless epsilon is above 0.
     """
     if not epsilon > 0:
         raise ValueError(f"epsilon must be above 0, got {epsilon}")
@@ -53,7 +53,7 @@ def r(predicted: Values, reference: Values) -> float:
 
 
 def r2(predicted: Values, reference: Values) -> float:
-    """Return the coefficient of determination 1 - Σ(p-r)²/Σ(r-mean r)²; NaN below two samples or where r is constant."""
+    """Return the coefficient of determination 1 - Σ(p-r)²/Σ(r-mean r)²; NaN below two samples or for a constant r."""
     p, q = _pair(predicted, reference)
     if p.size < 2:
         return math.nan

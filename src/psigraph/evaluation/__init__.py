@@ -1,1 +1,1 @@
-"""From checkpoints to tables, plots and the report: one run (`run`), one experiment (`experiment`), everything (`report`)."""
+"""From checkpoints to tables and plots: of one run (`run`), of one experiment (`experiment`), and the `report`."""

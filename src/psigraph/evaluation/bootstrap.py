@@ -1,9 +1,10 @@
 """How sure a difference between two predictors is: paired bootstrap over groups.
 
 Samples of one group (one pair of monomers) are alike, so the unit that is drawn with replacement is the group. With
-per-sample losses l_i (already averaged over the runs that predicted sample i), group sums S_g = Σ_{i in g} l_i and group
-sizes n_g, one draw gives every group a multiplicity w_g and estimates the mean loss as Σ_g w_g S_g / Σ_g w_g n_g. Model and
-floor share the w_g, so the difference is paired. The interval is the 2.5th to 97.5th percentile over the draws
+per-sample losses l_i (already averaged over the runs that predicted sample i), group sums S_g = Σ_{i in g} l_i and
+group sizes n_g, one draw gives every group a multiplicity w_g and estimates the mean loss as Σ_g w_g S_g / Σ_g w_g n_g.
+Model
+and floor share the w_g, so the difference is paired. The interval is the 2.5th to 97.5th percentile over the draws
 (percentile bootstrap; B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 """
 
@@ -23,7 +24,7 @@ def group_sums(groups: np.ndarray, *losses: np.ndarray) -> tuple[np.ndarray, ...
 
 
 def draw_multiplicities(n_groups: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield (chunk, G) arrays: how often each group occurs in each of `draws` resamples of G groups with replacement."""
+    """Yield (chunk, G) arrays: how often each of G groups occurs in each of `draws` resamples with replacement."""
     rng = np.random.default_rng(seed)
     share = np.full(n_groups, 1.0 / n_groups)
     chunk = max(1, _CHUNK // n_groups)
@@ -36,22 +37,21 @@ def difference_interval(
     loss_model: np.ndarray,
     loss_floor: np.ndarray,
     *,
-    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    transform: Callable[[np.ndarray], np.ndarray] = lambda mean: mean,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Return the 95 % interval of transform(mean loss of the model) − transform(mean loss of the floor).
 
-    `groups` (n,) names each sample's group; the losses are (n,); `transform` is the identity where None, the square root
-    for an RMSE of squared errors. With fewer than two groups the interval is (NaN, NaN): nothing can be said.
+    `groups` (n,) names each sample's group; the losses are (n,); `transform` is the square
+    root for an RMSE of squared errors. With fewer than two groups the interval is (NaN, NaN): nothing can be said.
     """
     sizes, model, floor = group_sums(groups, loss_model, loss_floor)
     if len(sizes) < 2:
         return float("nan"), float("nan")
-    change = transform or (lambda values: values)
     differences = []
     for multiplicities in draw_multiplicities(len(sizes), draws, seed):
         total = multiplicities @ sizes  # (chunk,)
-        differences.append(change(multiplicities @ model / total) - change(multiplicities @ floor / total))
+        differences.append(transform(multiplicities @ model / total) - transform(multiplicities @ floor / total))
     low, high = np.percentile(np.concatenate(differences), [2.5, 97.5])
     return float(low), float(high)

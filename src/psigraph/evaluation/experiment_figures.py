@@ -2,22 +2,21 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from psigraph.evaluation import figures
-from psigraph.evaluation.run_figures import parity_lines
+from psigraph.evaluation.interaction_figure import plot_interaction_curves
+from psigraph.evaluation.pooling import METRICS, pooled
 from psigraph.evaluation.tables import FLOORS
 
 log = logging.getLogger(__name__)
 
 FILES = ("parity.png", "error_vs_distance.png", "interaction_curves.png", "learning_curves.png")
-MAX_PANELS = 9  # interaction curves
-MIN_SEPARATIONS = 3  # points of an interaction curve
 
 
 def plot_experiment(runs: pd.DataFrame, histories: Sequence[pd.DataFrame], folder: Path, epsilon: float) -> list[str]:
@@ -40,69 +39,83 @@ def plot_experiment(runs: pd.DataFrame, histories: Sequence[pd.DataFrame], folde
     return written
 
 
-def _series(frame: pd.DataFrame) -> tuple[str, list]:
-    """What the colours stand for: the architecture where there are several, else the seed; and its values."""
+@dataclass(frozen=True)
+class Series:
+    """What one colour stands for: its label and which rows of a table it is."""
+
+    label: str
+    colour: str
+    marker: str
+    linestyle: str
+    column: str
+    values: tuple
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame[self.column].isin(self.values)]
+
+
+def series_of(frame: pd.DataFrame) -> list[Series]:
+    """Return one series per architecture where there are several, else per seed; more than seven become one."""
     column = "architecture" if frame["architecture"].nunique() > 1 else "seed"
-    return column, sorted(frame[column].unique())
-
-
-def _label(column: str, value: object) -> str:
-    return f"seed {value}" if column == "seed" else str(value)
+    values = sorted(frame[column].unique())
+    if len(values) > len(figures.PALETTE):
+        return [Series(f"{len(values)} runs", figures.MODEL_COLOUR, "o", "-", column, tuple(values))]
+    return [
+        Series(
+            f"seed {value}" if column == "seed" else str(value),
+            figures.PALETTE[number],
+            figures.MARKERS[number],
+            ("-", "--", ":", "-.")[number % 4],
+            column,
+            (value,),
+        )
+        for number, value in enumerate(values)
+    ]
 
 
 def plot_parity(test: pd.DataFrame, path: Path, epsilon: float) -> None:
-    """Two panels with equal axes: the floor V_0, and every run's test predictions in colours."""
+    """Two panels with equal axes: the floors, and every run's test predictions in colours."""
     unit = str(test["unit"].iloc[0])
-    reference = test["v_ref"].to_numpy(float)
-    low, high = figures.limits(reference, test["v_pred"].to_numpy(float), *(test[f].to_numpy(float) for f in FLOORS))
-    column, values = _series(test)
-    with figures.figure(path, 9.6, 5.6) as fig:
+    reference, predicted = test["v_ref"].to_numpy(float), test["v_pred"].to_numpy(float)
+    low, high = figures.limits(reference, predicted, *(test[f].to_numpy(float) for f in FLOORS))
+    with figures.figure(path, 9.6, 6.0) as fig:
         left, right = fig.subplots(1, 2, sharex=True, sharey=True)
-        _floor_panel(left, test, unit)
-        for number, value in enumerate(values):
-            part = test[test[column] == value]
-            right.scatter(
-                part["v_ref"],
-                part["v_pred"],
-                s=20,
-                alpha=0.7,
-                linewidths=0,
-                color=figures.PALETTE[number % len(figures.PALETTE)],
-                marker=figures.MARKERS[number % len(figures.MARKERS)],
-                label=_label(column, value),
-                zorder=3,
-            )
-        figures.draw_diagonal(right, low, high)
-        right.set_title("model: V$_0$ + ΔV")
-        lines = parity_lines(test["v_pred"].to_numpy(float), test["v_0"].to_numpy(float), reference, epsilon, unit)
-        figures.text_box(right, [lines[0].split(" (")[0], lines[1].split(" (")[0], f"{len(test)} test predictions"])
         for axes in (left, right):
+            figures.draw_diagonal(axes, low, high)
             axes.set_xlabel(f"reference V$_{{ref}}$ [{unit}]")
-            figures.draw_diagonal(axes, low, high) if axes is left else None
-            axes.legend(loc="upper left", ncols=1 if len(values) <= 6 else 2)
         left.set_ylabel(f"predicted V$_{{ref}}$ [{unit}]")
-        fig.suptitle(_title(test, "test predictions of all runs"), x=0.01, ha="left", fontsize=12)
+        _floor_panel(left, test, unit)
+        for series in series_of(test):
+            part = series.rows(test)
+            style = {"color": series.colour, "marker": series.marker, "label": series.label}
+            right.scatter(part["v_ref"], part["v_pred"], s=20, alpha=0.7, linewidths=0, zorder=3, **style)
+        right.set_title("model: V$_0$ + ΔV")
+        mae, mape = (pooled(test, "v_pred", METRICS[name], epsilon) for name in ("mae", "mape"))
+        lines = [
+            f"MAE {figures.significant(mae)} {unit}",
+            f"MAPE {figures.significant(mape)} % (ε = {epsilon:g} {unit})",
+            f"{len(test)} predictions of {test['index'].nunique()} dimers",
+        ]
+        figures.text_box(right, lines, reference, predicted)
+        fig.suptitle(figures.experiment_title(test, "test predictions of all runs"), x=0.01, ha="left", fontsize=12)
+        figures.shared_legend(fig)
 
 
 def _floor_panel(axes: Axes, test: pd.DataFrame, unit: str) -> None:
     reference = test["v_ref"].to_numpy(float)
-    lines = []
-    styles = {"floor:v0": (figures.V0_COLOUR, "s"), "floor:mean_delta": ("#4d4d4d", "+")}
-    names = {"floor:v0": "V$_0$ alone", "floor:mean_delta": "V$_0$ + mean ΔV"}
-    for floor, (colour, marker) in styles.items():
-        values = test[floor].to_numpy(float)
-        width = 0.8 if marker == "+" else 0
+    lines, every = [], []
+    styles = {
+        "floor:v0": ("V$_0$ alone", figures.V0_COLOUR, "s", 0.0),
+        "floor:mean_delta": ("V$_0$ + mean ΔV", "#4d4d4d", "+", 0.8),
+    }
+    for floor, (name, colour, marker, width) in styles.items():
+        every.append(test[floor].to_numpy(float))
         axes.scatter(
-            reference, values, s=20, color=colour, marker=marker, alpha=0.6, linewidths=width, label=names[floor]
+            reference, every[-1], s=20, color=colour, marker=marker, alpha=0.6, linewidths=width, label=name, zorder=3
         )
-        lines.append(f"MAE {names[floor]}: {figures.significant(float(np.abs(values - reference).mean()))} {unit}")
-    axes.set_title("floors: no learning from structures")
-    figures.text_box(axes, lines)
-
-
-def _title(frame: pd.DataFrame, what: str) -> str:
-    architectures = ", ".join(sorted(frame["architecture"].unique()))
-    return f"{frame['experiment'].iloc[0]} ({architectures}): {what}"
+        lines.append(f"MAE {name}: {figures.significant(pooled(test, floor, METRICS['mae'], 0.0))} {unit}")
+    axes.set_title("floors: nothing learned from structures")
+    figures.text_box(axes, lines, np.tile(reference, 2), np.concatenate(every))
 
 
 def plot_error_vs_distance(test: pd.DataFrame, path: Path) -> None:
@@ -119,7 +132,10 @@ def plot_error_vs_distance(test: pd.DataFrame, path: Path) -> None:
             colour, marker = figures.PALETTE[number % 7], figures.MARKERS[number % 7]
             series.append((label, distance[part], _errors(test, "v_pred")[part], colour, marker))
         figures.draw_errors(axes, series, str(test["unit"].iloc[0]))
-        axes.set_title(_title(test, "error against separation") + "\npoints: test predictions of all runs; lines: medians")
+        axes.set_title(
+            figures.experiment_title(test, "error against separation")
+            + "\ntest predictions of all runs; lines: medians"
+        )
         fig.legend(loc="outside lower center", ncols=len(series))
 
 
@@ -133,112 +149,15 @@ def plot_learning_curves(histories: Sequence[pd.DataFrame], path: Path, unit: st
     if not curves:
         log.warning("no run recorded an epoch: %s is not written", path.name)
         return False
-    column, values = _series(pd.concat(curves))
     panels = {"train_loss": "training loss (|error| weighted by separation)", "val_mae": "validation MAE"}
     shown = {name: title for name, title in panels.items() if any(np.isfinite(c[name]).any() for c in curves)}
-    with figures.figure(path, 4.8 * len(shown), 4.2) as fig:
+    with figures.figure(path, 4.8 * len(shown), 4.4) as fig:
         for axes, (name, title) in zip(np.ravel(fig.subplots(1, len(shown))), shown.items(), strict=True):
-            for history in curves:
-                number = values.index(history[column].iloc[0])
-                figures.draw_history(
-                    axes,
-                    history,
-                    name,
-                    color=figures.PALETTE[number % 7],
-                    linestyle=("-", "--", ":", "-.")[number % 4],
-                    label=_label(column, values[number]),
-                )
+            for series in series_of(pd.concat(curves)):
+                for history in curves:
+                    style = {"color": series.colour, "linestyle": series.linestyle, "label": series.label}
+                    figures.draw_history(axes, series.rows(history), name, **style)
             figures.logarithmic(axes)
-            axes.set(xlabel="epoch", ylabel=f"[{unit}]", title=title)
-        _shared_legend(fig)
+            axes.set(xlabel="epoch", ylabel=f"error of V$_{{ref}}$ [{unit}]", title=title)
+        figures.shared_legend(fig)
     return True
-
-
-def _shared_legend(fig: Figure) -> None:
-    """One legend below the panels, every label once."""
-    found: dict[str, object] = {}
-    for axes in fig.axes:
-        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    fig.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(len(found), 6))
-
-
-def choose_systems(outside: pd.DataFrame) -> list[str]:
-    """Return up to `MAX_PANELS` systems with at least `MIN_SEPARATIONS` different R, from strong to weak binding.
-
-    Where there are more, they are taken evenly over the order by their lowest V_ref.
-    """
-    once = outside.drop_duplicates("index")
-    table = once.groupby("system").agg(separations=("R_angstrom", "nunique"), lowest=("v_ref", "min"))
-    table = table[table["separations"] >= MIN_SEPARATIONS].sort_values(["lowest", "separations"], kind="stable")
-    if len(table) <= MAX_PANELS:
-        return [str(name) for name in table.index]
-    places = np.linspace(0, len(table) - 1, MAX_PANELS).round().astype(int)
-    return [str(table.index[i]) for i in places]
-
-
-def plot_interaction_curves(runs: pd.DataFrame, path: Path) -> bool:
-    """V_0, prediction and reference against R for some systems; only samples that the predicting run did not train on.
-
-    A prediction is the mean over the runs that did not train on the sample, with bars from the lowest to the highest.
-    Returns False, and logs it, where no system has enough separations outside training.
-    """
-    outside = runs[runs["split"] != "train"]
-    systems = choose_systems(outside)
-    if not systems:
-        log.warning("no system has %d separations outside training: %s is not written", MIN_SEPARATIONS, path.name)
-        return False
-    columns = min(3, len(systems))
-    lines = -(-len(systems) // columns)
-    unit = str(runs["unit"].iloc[0])
-    with figures.figure(path, 3.5 * columns + 0.4, 2.9 * lines + 1.2) as fig:
-        panels = fig.subplots(lines, columns, squeeze=False)
-        for axes in panels.ravel()[len(systems) :]:
-            axes.set_axis_off()
-        for axes, system in zip(panels.ravel(), systems, strict=False):
-            _curve_panel(axes, outside[outside["system"] == system], system)
-        fig.supxlabel("dimer separation R [Å]", fontsize=10)
-        fig.supylabel(f"interaction V [{unit}]", fontsize=10)
-        fig.suptitle(_title(runs, "interaction curves of dimers outside training"), x=0.01, ha="left", fontsize=12)
-        _shared_legend(fig)
-    return True
-
-
-def _curve_panel(axes: Axes, rows: pd.DataFrame, system: str) -> None:
-    table = rows.groupby("index").agg(
-        R=("R_angstrom", "first"),
-        v_0=("v_0", "first"),
-        v_ref=("v_ref", "first"),
-        mean=("v_pred", "mean"),
-        low=("v_pred", "min"),
-        high=("v_pred", "max"),
-    )
-    table = table.sort_values("R")
-    distance = table["R"].to_numpy()
-    axes.axhline(0, color="#bbbbbb", linewidth=0.8)
-    axes.plot(distance, table["v_0"], color=figures.V0_COLOUR, marker="s", markersize=4, label="V$_0$ alone")
-    axes.plot(
-        distance, table["v_ref"], color=figures.REFERENCE_COLOUR, marker="o", markersize=4, label="reference V$_{ref}$"
-    )
-    bars = np.abs(table[["low", "high"]].to_numpy().T - table["mean"].to_numpy())  # (2, m)
-    axes.errorbar(
-        distance,
-        table["mean"],
-        yerr=bars,
-        color=figures.MODEL_COLOUR,
-        marker="D",
-        markersize=4,
-        linestyle="--",
-        capsize=2,
-        label="model: mean and range over runs",
-    )
-    where = {
-        split: sorted(rows.loc[rows["split"] == split, "seed"].unique()) for split in ("test", "validation")
-    }
-    notes = [f"{split}: seed {', '.join(map(str, seeds))}" for split, seeds in where.items() if seeds]
-    group = str(rows["group"].iloc[0])
-    axes.set_title(f"{_short(system)}  {_short(group)}\n{'; '.join(notes)}", fontsize=9)
-
-
-def _short(text: str, length: int = 30) -> str:
-    text = text.replace("$", r"\$")
-    return text if len(text) <= length else text[: length - 1] + "…"

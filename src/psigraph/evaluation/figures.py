@@ -26,7 +26,7 @@ V0_COLOUR = "#9a9a9a"
 REFERENCE_COLOUR = "#000000"
 MODEL_COLOUR = PALETTE[0]
 
-STYLE = {
+STYLE: Any = {
     "font.size": 10.0,
     "axes.titlesize": 11.0,
     "axes.titlelocation": "left",
@@ -45,7 +45,7 @@ STYLE = {
 
 @contextmanager
 def figure(path: str | Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield an empty figure of `width` × `height` inches in the house style; it is written to `path` as PNG at the end."""
+    """Yield an empty figure of `width` × `height` inches in the house style; at the end it becomes a PNG at `path`."""
     with matplotlib.rc_context(STYLE):
         fig = Figure(figsize=(width, height), layout="constrained")
         yield fig
@@ -67,42 +67,52 @@ def limits(*values: np.ndarray) -> tuple[float, float]:
 
 def draw_diagonal(axes: Axes, low: float, high: float) -> None:
     """Draw the line of perfect predictions and give both axes the same limits and scale."""
-    axes.plot([low, high], [low, high], color="#404040", linewidth=1, linestyle="--", zorder=1, label="perfect prediction")
+    axes.plot(
+        [low, high], [low, high], color="#404040", linewidth=1, linestyle="--", zorder=1, label="perfect prediction"
+    )
     axes.set(xlim=(low, high), ylim=(low, high))
     axes.set_aspect("equal")
 
 
-def text_box(axes: Axes, lines: Sequence[str]) -> None:
-    """Put `lines` into a white box in the lower right corner, where a parity plot is empty."""
+def text_box(axes: Axes, lines: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
+    """Put `lines` into a white box in the corner that hides the fewest of the points (x, y); limits must be set."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    across, up = (x - left) / (right - left), (y - bottom) / (top - bottom)
+
+    def hidden(corner: tuple[str, str]) -> int:
+        horizontal = across > 0.5 if corner[0] == "right" else across < 0.5
+        vertical = up < 0.22 if corner[1] == "bottom" else up > 0.78
+        return int((horizontal & vertical).sum())
+
+    corners = [("right", "bottom"), ("left", "top"), ("right", "top"), ("left", "bottom")]
+    side, end = min(corners, key=hidden)
     axes.text(
-        0.97,
-        0.03,
+        0.97 if side == "right" else 0.03,
+        0.03 if end == "bottom" else 0.97,
         "\n".join(lines),
         transform=axes.transAxes,
-        ha="right",
-        va="bottom",
+        ha=side,
+        va=end,
         fontsize=8.5,
         linespacing=1.35,
-        bbox={"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": "#cccccc", "alpha": 0.92},
+        bbox={"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": "#cccccc", "alpha": 0.9},
         zorder=5,
     )
 
 
 def binned_medians(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the medians (bins,) of x and of y in 1 to 8 bins of equal count, at least 8 points in a bin where there are."""
+    """Return the medians (bins,) of x and of y in up to 8 bins of equal count, 8 points or more in each if possible."""
     order = np.argsort(x, kind="stable")
     bins = int(np.clip(len(order) // 8, 1, 8))
     parts = [part for part in np.array_split(order, bins) if len(part)]
     return np.array([np.median(x[p]) for p in parts]), np.array([np.median(y[p]) for p in parts])
 
 
-def draw_errors(
-    axes: Axes, series: Sequence[tuple[str, np.ndarray, np.ndarray, str, str]], unit: str
-) -> None:
+def draw_errors(axes: Axes, series: Sequence[tuple[str, np.ndarray, np.ndarray, str, str]], unit: str) -> None:
     """Draw |error| against R on a logarithmic axis with binned medians.
 
-    `series` holds (label, R (n,) [Å], absolute errors (n,), colour, marker). Errors below a thousandth of the largest are
-    drawn at that limit, and the axis label says so, for a logarithmic axis has no zero.
+    `series` holds (label, R (n,) [Å], absolute errors (n,), colour, marker). Errors below a thousandth of the largest
+    are drawn at that limit, and the axis label says so, for a logarithmic axis has no zero.
     """
     largest = max((float(errors.max()) for _, _, errors, _, _ in series if len(errors)), default=1.0) or 1.0
     lowest = largest * 1e-3
@@ -154,3 +164,18 @@ def _plain(value: float, _: int | None = None) -> str:
 def _two_and_five(value: float, _: int | None = None) -> str:
     leading = round(value / 10.0 ** np.floor(np.log10(value) + 1e-9))
     return _plain(value) if leading in (2, 5) else ""
+
+
+def experiment_title(frame: pd.DataFrame, what: str) -> str:
+    """Return experiment, architectures and what a plot of several runs shows."""
+    architectures = ", ".join(sorted(frame["architecture"].unique()))
+    return f"{frame['experiment'].iloc[0]} ({architectures}): {what}"
+
+
+def shared_legend(fig: Figure) -> None:
+    """Put one legend below the panels, with every label once."""
+    found: dict[str, Any] = {}
+    for axes in fig.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    fig.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(len(found), 6))

@@ -14,8 +14,8 @@ class InferenceError(ValueError):
 def predict_delta(model: torch.nn.Module, batches: Iterable[Any]) -> np.ndarray:
     """Return ΔV (n,) float64 in the label's unit for the graphs of `batches`, in their order.
 
-    Unlike in training, nothing is skipped: a batch whose `u` is not (B, 4), a prediction that is not (B,) or one that is
-    not finite raises InferenceError with the graph's id. Matrix products run at precision `highest`.
+    Unlike in training, nothing is skipped: a batch whose `u` is not (B, 4), a prediction that is not (B,) or one that
+    is not finite raises InferenceError with the graph's id. Matrix products run at precision `highest`.
     """
     parts = []
     precision = torch.get_float32_matmul_precision()

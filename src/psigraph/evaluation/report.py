@@ -1,6 +1,7 @@
 """The report: one self-contained HTML page and one table of every metric of every run."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from psigraph.config import Config
 from psigraph.evaluation import report_data, report_experiment, report_provenance
@@ -100,4 +102,10 @@ def render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["symbols"] = symbols
     return environment.get_template("report.html.j2").render(**context)
+
+
+def symbols(text: str) -> Markup:
+    """Return escaped HTML of `text` with V_0 and V_ref set with subscripts."""
+    return Markup(re.sub(r"\bV_(0|ref)\b", r"V<sub>\1</sub>", str(escape(text))))

@@ -9,12 +9,16 @@ import pandas as pd
 from psigraph.config import Config, Graphset
 from psigraph.evaluation.report_tables import Table, counted, read_csv, require, table
 from psigraph.quantum.store import read_quantum
-from psigraph.structures.store import read_structures
+from psigraph.structures.elements import symbol_of
 from psigraph.structures.model import StructureSet
+from psigraph.structures.reading import IDENTICAL, Rejection, count_kinds, read_rejected
+from psigraph.structures.store import read_structures
 
 __all__ = ["quantum_files", "read_csv", "sections", "shard_files", "used_datasets"]
 
 FAILURES_SHOWN = 30
+#: Kinds of rows that became no structure: `unreadable`, `not selected` (by a setting), `identical` (seen already).
+KINDS = tuple(count_kinds([]))
 
 
 def used_datasets(config: Config) -> list[str]:
@@ -52,8 +56,9 @@ def sections(config: Config, results: Path) -> list[dict[str, Any]]:
     parts = [
         {
             "heading": "Structures",
-            "text": "A group is an unordered pair of monomers; a group never stands on two sides of a split. A rejected row "
-            "could not be read or was not asked for; nothing is left out without its reason.",
+            "text": "A group is what never stands on two sides of a split: an unordered pair of monomers, or the group "
+            "that the source gives. Rows become no structure because they are unreadable, because a setting leaves "
+            "them out, or because their geometry was seen already.",
             "tables": [structures_table(stores, results), *rejected_tables(stores, results)],
         }
     ]
@@ -74,39 +79,43 @@ def structures_table(stores: dict[str, StructureSet], results: Path) -> Table:
     """Counts, groups, elements and sizes of each dataset."""
     rows = []
     for name, store in stores.items():
-        rejected = len(read_csv(results / "structures" / f"{name}.rejected.csv"))
+        left_out = rejected(results, name)
+        kinds = count_kinds(left_out)
         sizes = store.n_atoms
         rows.append(
             (
                 name,
-                store.n + rejected,
+                store.n + len(left_out),
                 store.n,
-                rejected,
+                *kinds.values(),
                 len(set(store.group)),
                 f"{sizes.min()}–{sizes.max()}" if store.n else "–",
                 elements(store.z),
                 ", ".join(f"{source} {n}" for source, n in counted(store.source)),
             )
         )
-    header = ("dataset", "rows read", "selected", "rejected", "groups", "atoms", "elements", "selected by source")
-    return table("Structures by dataset.", header, rows, numeric=(1, 2, 3, 4, 5))
+    header = ("dataset", "rows", "selected", *KINDS, "groups", "atoms", "elements", "selected by source")
+    return table("Structures by dataset.", header, rows, numeric=(1, 2, 3, 4, 5, 6, 7))
+
+
+def rejected(results: Path, dataset: str) -> list[Rejection]:
+    """Return the rows of a dataset that did not become structures."""
+    return read_rejected(require(results / "structures" / f"{dataset}.rejected.csv"))
 
 
 def elements(z: np.ndarray) -> str:
     """Return the symbols of the elements in `z`, lightest first."""
-    from rdkit.Chem import GetPeriodicTable
-
-    return ", ".join(GetPeriodicTable().GetElementSymbol(int(number)) for number in np.unique(z)) or "–"
+    return ", ".join(symbol_of(int(number)) for number in np.unique(z)) or "–"
 
 
 def rejected_tables(stores: dict[str, StructureSet], results: Path) -> list[Table]:
     """One table of reasons per dataset that rejected anything."""
     tables = []
     for name in stores:
-        frame = read_csv(results / "structures" / f"{name}.rejected.csv")
-        if len(frame):
-            caption = f"{name}: rejected rows by reason ({name}.rejected.csv lists each)."
-            tables.append(table(caption, ("reason", "rows"), counted(frame["reason"].fillna("")), numeric=(1,)))
+        reasons = [f"{IDENTICAL}another one" if r.kind == "identical" else r.reason for r in rejected(results, name)]
+        if reasons:
+            caption = f"{name}: rows left out, by reason ({name}.rejected.csv lists each)."
+            tables.append(table(caption, ("reason", "rows"), counted(reasons), numeric=(1,)))
     return tables
 
 

@@ -28,9 +28,9 @@ POOLED_PLOTS = {
     ),
     "interaction_curves.png": (
         "Interaction curves",
-        "The same two molecules at several separations. Black: reference; grey: V_0; blue: the model, as the mean over the "
-        "runs that did not train on the dimer, with bars from the lowest to the highest. Below each name: the seeds "
-        "whose test or validation set held it.",
+        "The same two molecules at several separations. Black: reference; grey: V_0; blue: the model, as the mean over "
+        "the runs that did not train on the dimer, with bars from the lowest to the highest. Below each name: the "
+        "seeds whose test or validation set held it.",
     ),
     "learning_curves.png": (
         "Learning curves",
@@ -65,9 +65,7 @@ def section(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame)
         "missing_plots": missing,
         "training": training_table(runs),
         "training_notes": training_notes(runs),
-        "run_plots": [
-            (f"{run.architecture}, seed {run.seed}", shown) for run in runs if (shown := run_images(run, len(runs)))
-        ],
+        "run_plots": [(f"{run.architecture}, seed {run.seed}", shown) for run in runs if (shown := run_images(run))],
         "open_runs": len(runs) <= 3,
     }
 
@@ -82,76 +80,99 @@ def question(config: Config, name: str) -> str:
         "column": "the baseline V_0 that the raw data give",
         "zero": "a baseline of zero",
     }
-    kept = {"group": "pairs of molecules", "system": "systems"}[experiment.split.by]
-    architectures = " and ".join(experiment.architectures)
     return (
-        f"How far does a Δ-model ({architectures}) correct {baselines[graphset.v0]} towards the reference values V_ref, "
-        f"for dimers of {kept} that it did not see in training?"
+        f"How far does a Δ-model ({' and '.join(experiment.architectures)}) correct {baselines[graphset.v0]} towards "
+        f"the reference values V_ref, for dimers of {_held_out(config, name)} that it did not see in training?"
     )
+
+
+def _held_out(config: Config, name: str) -> str:
+    """What a group of the experiment is, in plain words."""
+    experiment = config.experiments[name]
+    if experiment.split.by == "system":
+        return "systems"
+    sources = {config.datasets[dataset].source for dataset in config.graphsets[experiment.graphset].datasets}
+    return "simulation frames" if sources == {"exciton_pairs"} else "pairs of molecules"
 
 
 def answers(comparison: pd.DataFrame) -> list[str]:
     """The answer in numbers, one paragraph per architecture; says so where nothing was held out."""
     if comparison.empty:
         return ["No dimer was held out for testing, so there is no answer: see the training errors below."]
-    return [
-        _answer(str(name), rows)
-        for name, rows in comparison[comparison["metric"] == "mae"].groupby("architecture", sort=False)
-    ]
+    rows = comparison[comparison["metric"] == "mae"].to_dict("records")
+    names = dict.fromkeys(row["architecture"] for row in rows)
+    return [_answer(str(name), [row for row in rows if row["architecture"] == name]) for name in names]
 
 
-def _answer(name: str, rows: pd.DataFrame) -> str:
-    first, unit = rows.iloc[0], rows["unit"].iloc[0]
-    floors = " and ".join(
-        f"{significant(row.value_floor)} {unit} for {FLOORS[str(row.floor)]}" for row in rows.itertuples()
-    )
-    best = rows.loc[rows["value_floor"].idxmin()]
+def _answer(name: str, rows: list[dict[Any, Any]]) -> str:
+    first, unit = rows[0], rows[0]["unit"]
+    floors = " and ".join(f"{significant(row['value_floor'])} {unit} for {FLOORS[row['floor']]}" for row in rows)
+    differences = "; ".join(f"{_difference(row)} against {FLOORS[row['floor']]}" for row in rows)
     return (
-        f"On {first['n_samples']} held-out dimers in {first['n_groups']} groups ({first['n_runs']} runs), {name} misses the "
-        f"reference by {significant(first['value_model'])} {unit} on average (MAE), against {floors}. "
-        f"{_verdict(best, str(unit))}"
+        f"On {first['n_samples']} held-out dimers in {first['n_groups']} groups ({first['n_runs']} runs), {name} "
+        f"misses the reference by {significant(first['value_model'])} {unit} on average (MAE), against {floors}. The "
+        f"difference is {differences}. {_verdict(rows)}"
     )
 
 
-def _verdict(row: pd.Series, unit: str) -> str:
-    """Model against the better floor, in words that follow from the interval alone."""
-    floor = FLOORS[str(row["floor"])]
-    change = f"{significant(row['difference'])} {unit}"
+def _difference(row: dict[Any, Any]) -> str:
+    change = f"{significant(row['difference'])} {row['unit']}"
     if not np.isfinite(row["low"]):
-        return f"Against the better floor ({floor}) the difference is {change}; one group is too few for an interval."
-    interval = f"95 % interval {significant(row['low'])} to {significant(row['high'])} {unit}"
-    if row["high"] < 0:
-        words = "the model is better than both floors, and the interval excludes zero"
-    elif row["low"] > 0:
-        words = "the model is worse than this floor, and the interval excludes zero"
-    else:
-        words = "the interval includes zero, so these data do not tell the two apart"
-    return f"Against the better floor ({floor}) the difference is {change} ({interval}): {words}."
+        return f"{change} (one group is too few for an interval)"
+    return f"{change} (95 % interval {significant(row['low'])} to {significant(row['high'])})"
+
+
+def _verdict(rows: list[dict[Any, Any]]) -> str:
+    """Model against floors, in words that follow from the intervals alone."""
+    if all(row["high"] < 0 for row in rows):
+        return "The model is better than both floors; neither interval contains zero."
+    worse = [FLOORS[row["floor"]] for row in rows if row["low"] > 0]
+    if worse:
+        return f"The model is worse than {' and '.join(worse)}; the interval does not contain zero."
+    same = [FLOORS[row["floor"]] for row in rows if not row["high"] < 0]
+    return f"These data do not tell the model from {' and '.join(same)}."
 
 
 def headline_table(comparison: pd.DataFrame) -> Table:
     """Model beside floors: pooled out-of-sample values, difference and interval."""
+    ordered = comparison.sort_values(["architecture", "metric", "floor"], key=_rank, kind="stable")
     rows = [
         (
-            row.architecture,
-            METRIC_NAMES[str(row.metric)],
-            significant(row.value_model),
-            FLOORS[str(row.floor)],
-            significant(row.value_floor),
-            significant(row.difference),
-            "–" if not np.isfinite(row.low) else f"{significant(row.low)} … {significant(row.high)}",
-            row.unit,
-            f"{row.n_samples} / {row.n_groups}",
+            row["architecture"],
+            METRIC_NAMES[row["metric"]],
+            significant(row["value_model"]),
+            FLOORS[row["floor"]],
+            significant(row["value_floor"]),
+            significant(row["difference"]),
+            "–" if not np.isfinite(row["low"]) else f"{significant(row['low'])} … {significant(row['high'])}",
+            row["unit"],
+            f"{row['n_samples']} / {row['n_groups']}",
         )
-        for row in comparison.itertuples()
+        for row in ordered.to_dict("records")
     ]
-    header = ("model", "metric", "model", "floor", "floor", "model − floor", "95 % interval", "unit", "dimers / groups")
+    header = (
+        "model",
+        "metric",
+        "its error",
+        "floor",
+        "floor's error",
+        "model − floor",
+        "95 % interval",
+        "unit",
+        "dimers / groups",
+    )
     caption = (
-        "Errors of V_ref on dimers that were not trained on, all runs together. A negative difference means that the model "
-        "is better. The interval is a bootstrap over groups with 10,000 draws: what would change had other pairs of "
-        "molecules been chosen. It does not cover other seeds."
+        "Errors of V_ref on dimers that were not trained on, all runs together. A negative difference means that the "
+        "model is better. The interval is a bootstrap over groups with 10,000 draws: what would change had other "
+        "groups been chosen. It does not cover other seeds."
     )
     return table(caption, header, rows, numeric=(2, 4, 5, 6, 8))
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """Metrics and floors in their own order, anything else alphabetical."""
+    order = {name: number for number, name in enumerate([*METRIC_NAMES, *FLOORS])}
+    return column.map(order) if set(column) <= set(order) else column
 
 
 def epsilon_note(rows: pd.DataFrame) -> str:
@@ -174,8 +195,13 @@ def per_run_table(rows: pd.DataFrame) -> Table:
     shown = [m for m in METRIC_NAMES if m in wide]
     header = ["seed", "model", *(_with_unit(METRIC_NAMES[m], str(units[m])) for m in shown), "n"]
     lines = [
-        (seed, FLOORS.get(str(name), str(name)), *(significant(line[m]) for m in shown), counts[(seed, name)])
-        for (seed, name), line in wide.iterrows()
+        (
+            row["seed"],
+            FLOORS.get(row["architecture"], row["architecture"]),
+            *(significant(row[m]) for m in shown),
+            counts[(row["seed"], row["architecture"])],
+        )
+        for row in wide.reset_index().to_dict("records")
     ]
     return table("Errors of V_ref on the test set of every run.", header, lines, numeric=range(2, len(header)))
 
@@ -196,7 +222,7 @@ def training_table(runs: "list[Run]") -> Table:
                 run.seed,
                 " / ".join(str(int(sizes.get(split, 0))) for split in SPLITS),
                 info.get("epochs_run", "–"),
-                info.get("best_epoch", "–"),
+                "–" if info.get("best_epoch") is None else info["best_epoch"],
                 info.get("stopped_reason", "–"),
                 info.get("parameters", "–"),
                 info.get("bad_batches", "–"),
@@ -227,7 +253,7 @@ def training_notes(runs: "list[Run]") -> list[str]:
     return notes
 
 
-def run_images(run: "Run", n_runs: int) -> list[Image]:
+def run_images(run: "Run") -> list[Image]:
     """The plots of one run that were drawn."""
     shown = [image(run.plots / file, caption, caption) for file, caption in RUN_PLOTS.items()]
     return [i for i in shown if i is not None]

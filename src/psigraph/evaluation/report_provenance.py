@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "e3nn", "torch-geometric", "lightning", "numpy", "rdkit", "snakemake")
 
 METHODS = {
-    "Δ-learning": "R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, J. Chem. Theory Comput. 2015, 11, 2087–2096, "
-    "doi:10.1021/acs.jctc.5b00099",
+    "Δ-learning": "R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, J. Chem. Theory Comput. 2015, 11, "
+    "2087–2096, doi:10.1021/acs.jctc.5b00099",
     "Equivariant networks (e3nn)": "M. Geiger, T. Smidt, e3nn: Euclidean Neural Networks, 2022, arXiv:2207.09453",
     "Bootstrap": "B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993",
 }
@@ -103,5 +103,7 @@ def references(config: Config) -> list[tuple[str, str]]:
     if levels:
         cited |= QUANTUM_METHODS
     for level in levels:
-        cited |= {level.basis: text for prefix, text in BASIS_SETS.items() if level.basis.lower().startswith(prefix)}
+        for prefix, citation in BASIS_SETS.items():
+            if level.basis.lower().startswith(prefix):
+                cited[level.basis] = citation
     return list((cited | METHODS).items())

@@ -18,12 +18,16 @@ from psigraph.evaluation.tables import (
     metric_table,
     write_csv,
 )
-from psigraph.graphs.dataset import CachedDimerDataset, make_loader
+from psigraph.graphs.dataset import CachedDimerDataset
+from psigraph.graphs.loader import make_loader
+from psigraph.graphs.shards import ShardSet, read_shards
 from psigraph.training.checkpoint import load_model
 
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64  # graphs; changes nothing but speed
+#: What the shards must have in common with those that the checkpoint was trained on.
+SETTINGS = ("family", "cutoff", "length_scale", "level", "v0", "unit")
 
 
 def evaluate_run(
@@ -47,17 +51,22 @@ def evaluate_run(
     for key, value in (expected or {}).items():
         if meta[key] != value:
             raise EvaluationError(f"{checkpoint}: is of {key} {meta[key]!r}, expected {value!r}; train this run again")
-    graphs = CachedDimerDataset([Path(s) for s in shards])
-    check_graphs(meta, graphs, str(checkpoint))
+    shard_set = read_trained_shards(meta, shards, Path(checkpoint))
+    graphs = CachedDimerDataset(shard_set, dtype=next(p.dtype for p in loaded.model.parameters()))
     splits = read_splits(split_csv, graphs)
-    identity = identity_of(meta)
+    identity = identity_of(meta, shard_set)
     predictions = prediction_table(loaded.model, graphs, splits, identity)
     epsilon = float(meta["training"]["mape_epsilon"])
     table = metric_table(predictions, identity, epsilon)
     title = f"{identity.experiment}, {identity.architecture}, seed {identity.seed}"
     history = pd.read_csv(history_csv)
     plot_run(
-        predictions, history, Path(plots), title=title, epsilon=epsilon, best_epoch=_optional_int(meta.get("best_epoch"))
+        predictions,
+        history,
+        Path(plots),
+        title=title,
+        epsilon=epsilon,
+        best_epoch=_optional_int(meta.get("best_epoch")),
     )
     _log_headline(table, identity)
     write_csv(predictions, predictions_csv)
@@ -65,14 +74,12 @@ def evaluate_run(
     return table
 
 
-def prediction_table(
-    model: Any, graphs: CachedDimerDataset, splits: np.ndarray, identity: RunIdentity
-) -> pd.DataFrame:
+def prediction_table(model: Any, graphs: CachedDimerDataset, splits: np.ndarray, identity: RunIdentity) -> pd.DataFrame:
     """Return one row per sample of `graphs`, in their order, with the columns `PREDICTION_COLUMNS`.
 
     V_0 and V_ref are taken from the shards in double precision, so v_pred − delta_v is exactly V_0.
     """
-    loader = make_loader(graphs, batch_size=BATCH_SIZE, shuffle=False, seed=0)
+    loader = make_loader(graphs, BATCH_SIZE)
     delta = predict_delta(model, loader)
     if len(delta) != len(graphs):
         raise EvaluationError(f"{len(delta)} predictions for {len(graphs)} samples")
@@ -100,7 +107,8 @@ def prediction_table(
 def read_splits(path: str | Path, graphs: CachedDimerDataset) -> np.ndarray:
     """Return the split (n,) of every sample of `graphs` as split.csv has it.
 
-    Raises EvaluationError where the file does not list exactly the samples of the shards, each once and in a known split.
+    Raises EvaluationError where the file does not list exactly the samples of the shards, each once and in a known
+    split.
     """
     frame = pd.read_csv(path, dtype={"id": str, "split": str}, keep_default_na=False).sort_values("index")
     ids = [str(i) for i in graphs.ids]
@@ -115,29 +123,36 @@ def read_splits(path: str | Path, graphs: CachedDimerDataset) -> np.ndarray:
     return frame["split"].to_numpy(dtype=object)
 
 
-def identity_of(meta: Mapping[str, Any]) -> RunIdentity:
-    """Return the run that a checkpoint's metadata describe; cross-validation shows in the split kind: `group, 5 folds`."""
+def identity_of(meta: Mapping[str, Any], shards: ShardSet) -> RunIdentity:
+    """Return which run a checkpoint is; cross-validation shows in the split kind: `group, 5 folds`."""
     split = meta["split"]
+    datasets = [name.removeprefix("structures/") for name in shards.inputs if name.startswith("structures/")]
     folds = split.get("folds")
     return RunIdentity(
         experiment=str(meta["experiment"]),
         family=str(meta["graphset"]["family"]),
-        dataset="+".join(meta["graphset"]["datasets"]),
+        dataset="+".join(datasets),
         architecture=str(meta["architecture"]),
         seed=int(meta["seed"]),
         split_kind=f"{split['by']}, {folds} folds" if folds else str(split["by"]),
     )
 
 
-def check_graphs(meta: Mapping[str, Any], graphs: CachedDimerDataset, checkpoint: str) -> None:
-    """Raise EvaluationError where the shards were built with other settings than the checkpoint's."""
-    for key in ("cutoff", "length_scale", "unit"):
-        trained, found = meta["graphset"][key], getattr(graphs, key)
-        if trained != found:
-            raise EvaluationError(
-                f"{checkpoint}: trained on shards with {key} {trained}, but these shards have {key} {found}; "
-                "train again on them: snakemake --cores 1 train_delta"
-            )
+def read_trained_shards(meta: Mapping[str, Any], paths: Sequence[str | Path], checkpoint: Path) -> ShardSet:
+    """Return the shards of a run.
+
+    Raises StoreError where they were built with other settings than the checkpoint's, EvaluationError where their
+    content is not what it was trained on.
+    """
+    shards = read_shards(paths, {key: meta["graphset"][key] for key in SETTINGS})
+    trained, found = dict(meta["shard_digests"]), dict(shards.digests)
+    if found != trained:
+        differing = sorted(name for name in {*found, *trained} if found.get(name) != trained.get(name))
+        raise EvaluationError(
+            f"{checkpoint}: was trained on other graphs: the content of {', '.join(differing)} has changed since; "
+            "train it again with: snakemake --cores 1 train_delta"
+        )
+    return shards
 
 
 def _optional_int(value: Any) -> int | None:
@@ -147,7 +162,11 @@ def _optional_int(value: Any) -> int | None:
 def _log_headline(table: pd.DataFrame, identity: RunIdentity) -> None:
     rows = table[(table["target"] == "v_ref") & table["metric"].isin(["mae", "mape"])]
     for row in rows.itertuples():
-        log.info("%s %s: %s of V_ref %.4g %s (n = %d)", row.architecture, row.split, row.metric, row.value, row.unit, row.n)
+        log.info(
+            "%s %s: %s of V_ref %.4g %s (n = %d)", row.architecture, row.split, row.metric, row.value, row.unit, row.n
+        )
     for split in SPLITS:
         if split not in set(table["split"]):
-            log.warning("%s seed %d: the %s split is empty, no metrics for it", identity.experiment, identity.seed, split)
+            log.warning(
+                "%s seed %d: the %s split is empty, no metrics for it", identity.experiment, identity.seed, split
+            )

@@ -27,7 +27,8 @@ def plot_run(
 ) -> list[str]:
     """Draw every plot of a run into `folder` and return the names written.
 
-    The parity plot of an empty split is left out, and the log says so. Plots of an earlier evaluation are removed first.
+    The parity plot of an empty split is left out, and the log says so. Plots of an earlier evaluation are removed
+    first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
@@ -69,21 +70,21 @@ def plot_parity(chosen: pd.DataFrame, path: Path, title: str, epsilon: float) ->
         axes.set_xlabel(f"reference V$_{{ref}}$ [{unit}]")
         axes.set_ylabel(f"predicted V$_{{ref}}$ [{unit}]")
         axes.set_title(title)
-        axes.legend(loc="upper left")
-        figures.text_box(axes, parity_lines(predicted, v_0, reference, epsilon, unit))
+        lines = parity_lines(predicted, v_0, reference, epsilon, unit)
+        figures.text_box(axes, lines, np.tile(reference, 2), np.concatenate([v_0, predicted]))
+        fig.legend(loc="outside lower center", ncols=3)
 
 
-def parity_lines(
-    predicted: np.ndarray, v_0: np.ndarray, reference: np.ndarray, epsilon: float, unit: str
-) -> list[str]:
+def parity_lines(predicted: np.ndarray, v_0: np.ndarray, reference: np.ndarray, epsilon: float, unit: str) -> list[str]:
     """Return the lines of the box: MAE and MAPE of model and V_0, the epsilon of MAPE, the number of dimers."""
     (percent, below), (percent_0, _) = (metrics.mape(v, reference, epsilon) for v in (predicted, v_0))
+    mae, mae_0 = (float(metrics.mae(v, reference)) for v in (predicted, v_0))
     show = figures.significant
-    noun = "dimer" if len(reference) == 1 else "dimers"
     return [
-        f"MAE {show(float(metrics.mae(predicted, reference)))} {unit} (V$_0$: {show(float(metrics.mae(v_0, reference)))})",
+        f"MAE {show(mae)} {unit} (V$_0$: {show(mae_0)})",
         f"MAPE {show(float(percent))} % (V$_0$: {show(float(percent_0))} %)",
-        f"n = {len(reference)} {noun}; |V$_{{ref}}$| < ε = {epsilon:g}: {int(below)}",
+        f"ε = {epsilon:g} {unit}, {int(below)} below",
+        f"n = {len(reference)}",
     ]
 
 
@@ -97,7 +98,7 @@ def plot_learning_curve(history: pd.DataFrame, path: Path, title: str, unit: str
         return False
     with figures.figure(path, 6.4, 4.0) as fig:
         axes = fig.subplots()
-        loss, validation = "training loss (|error| weighted by separation)", "validation MAE"
+        loss, validation = "training loss (weighted |error|)", "validation MAE"
         figures.draw_history(axes, history, "train_loss", color=figures.PALETTE[1], linestyle="--", label=loss)
         figures.draw_history(axes, history, "val_mae", color=figures.MODEL_COLOUR, linestyle="-", label=validation)
         if best_epoch is not None and best_epoch >= 0:
@@ -108,7 +109,7 @@ def plot_learning_curve(history: pd.DataFrame, path: Path, title: str, unit: str
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"error of V$_{{ref}}$ [{unit}]")
         axes.set_title(f"{title}: learning curve")
-        axes.legend(loc="upper right")
+        fig.legend(loc="outside lower center", ncols=3)
     return True
 
 

@@ -1,8 +1,8 @@
 """The two tables of one run: predictions per sample, and metrics of the model beside its floors.
 
-A floor is a predictor that learned nothing about structures. `floor:v0` predicts V_ref = V_0; `floor:mean_delta` predicts
-V_0 plus the mean of V_ref − V_0 over the training samples of the same run. Floors are rated on the same samples as the
-model. The columns of `metrics.csv` are those of `results/report/summary.csv`.
+A floor is a predictor that learned nothing about structures. `floor:v0` predicts V_ref = V_0; `floor:mean_delta`
+predicts V_0 plus the mean of V_ref − V_0 over the training samples of the same run. Floors are rated on the same
+samples as the model. The columns of `metrics.csv` are those of `results/report/summary.csv`.
 """
 
 import logging
@@ -91,7 +91,8 @@ def metric_table(predictions: pd.DataFrame, identity: RunIdentity, epsilon: floa
     """Return the summary rows of one run: every split, target (V_ref and ΔV) and metric, for the model and each floor.
 
     `epsilon` is the smallest reference magnitude in the denominator of MAPE, in the unit of V; it and the number of
-    samples below it are rows of their own. A metric that is undefined (a correlation with a constant) is an empty value.
+    samples below it are rows of their own. A metric that is undefined (a correlation with a constant) is an empty
+    value.
     """
     predicted = {identity.architecture: predictions["v_pred"].to_numpy(float), **floor_predictions(predictions)}
     v_0, v_ref = predictions["v_0"].to_numpy(float), predictions["v_ref"].to_numpy(float)
@@ -150,6 +151,15 @@ def _correlation(
         if len(values) < 2 or np.ptp(values) <= 1e-12 * scale:
             return float("nan")
     return float(function(predicted, reference))
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """Read a predictions.csv; names stay text even where they look like numbers or are called `NA`."""
+    frame = pd.read_csv(path, dtype=dict.fromkeys(("id", "group", "system", "source"), str), keep_default_na=False)
+    missing = [name for name in PREDICTION_COLUMNS if name not in frame]
+    if missing:
+        raise EvaluationError(f"{path}: lacks the column {', '.join(missing)}; evaluate this run again")
+    return frame
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:

@@ -2,15 +2,17 @@
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
+from torch_geometric.data import Batch
 
 from psigraph.graphs.augment import Augmentation, Geometry, pairs_in_batch
+from psigraph.graphs.batch import make_batch, ranges
 from psigraph.graphs.data import DimerData, dimer_data, numpy_dtype
 from psigraph.graphs.features import SkippedStructure
 from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_structure
@@ -18,7 +20,6 @@ from psigraph.graphs.neighbours import pair_distances
 from psigraph.graphs.settings import GIVEN, GraphSettings
 from psigraph.graphs.shards import ShardSet, read_shards
 from psigraph.structures.model import Structure
-from psigraph.structures.raw_folder import read_raw_folder
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +75,10 @@ class CachedDimerDataset(_Augmented):
         self.cutoff: float = self.settings["cutoff"]
         self.length_scale: float = self.settings["length_scale"]
         self.unit: str = self.settings["unit"]
-        numpy_dtype(dtype)
+        self._distances = _all_distances(shards, numpy_dtype(dtype))
         self.dtype = dtype or torch.get_default_dtype()
         self.spherical_harmonics = spherical_harmonics
         self._shards = shards
-        flat = pairs_in_batch(shards["pairs"], shards["pair_offsets"], shards["offsets"])
-        self._distances = pair_distances(shards["pos_atoms"], flat)  # (ΣP,)
         self._pick(indices, rotate, jitter, seed)
 
     def _pick(self, indices: Sequence[int] | np.ndarray | None, rotate: bool, jitter: float, seed: int) -> None:
@@ -109,15 +108,22 @@ class CachedDimerDataset(_Augmented):
         return len(self.indices)
 
     def __getitem__(self, i: int) -> DimerData:
-        return self.__getitems__([i])[0]
-
-    def __getitems__(self, positions: Sequence[int]) -> list[DimerData]:
-        """Return several samples; they are augmented together. torch's loader calls it with a whole batch."""
-        rows = [int(self.indices[i]) for i in positions]
+        row = int(self.indices[i])
         if not self.augmentation.active:
-            return [self._sample(row, *self._stored(row)) for row in rows]
-        geometry = self.augmentation.apply(self._geometry(rows), rows, self.epoch, self.cutoff * self.length_scale)
-        return [self._sample(row, *part) for row, part in zip(rows, _parts(geometry), strict=True)]
+            return self._sample(row, *self._stored(row))
+        geometry = self._geometry(np.array([row]))
+        return self._sample(row, geometry.positions, geometry.field_features[0], geometry.pairs, geometry.distances)
+
+    def batch(self, positions: Sequence[int]) -> Batch:
+        """Return several samples as one PyG batch with `z_atoms_batch`; it equals PyG's collation of the samples."""
+        rows = self.indices[np.asarray(positions, dtype=np.int64)]
+        return make_batch(
+            self._shards.arrays,
+            self._geometry(rows),
+            rows,
+            dtype=self.dtype,
+            spherical_harmonics=self.spherical_harmonics,
+        )
 
     def _stored(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return positions, field features, pairs and distances of a graph as they stand in the shard."""
@@ -126,18 +132,23 @@ class CachedDimerDataset(_Augmented):
         p, q = s["pair_offsets"][row], s["pair_offsets"][row + 1]
         return s["pos_atoms"][a:b], s["field_node_features"][row], s["pairs"][p:q], self._distances[p:q]
 
-    def _geometry(self, rows: Sequence[int]) -> Geometry:
-        """Return the geometry of several graphs, flat."""
-        stored = [self._stored(row) for row in rows]
-        positions, field_features, pairs, distances = zip(*stored, strict=True)
-        return Geometry(
-            positions=np.concatenate(positions),
-            offsets=np.cumsum([0, *map(len, positions)]),
-            pairs=np.concatenate(pairs),
-            pair_offsets=np.cumsum([0, *map(len, pairs)]),
-            distances=np.concatenate(distances),
-            field_features=np.stack(field_features),
+    def _geometry(self, rows: np.ndarray) -> Geometry:
+        """Return the geometry of graphs `rows` (n,) in this epoch, augmented where that is asked for."""
+        s = self._shards
+        starts, pair_starts = s["offsets"][rows], s["pair_offsets"][rows]
+        sizes, pair_sizes = s["offsets"][rows + 1] - starts, s["pair_offsets"][rows + 1] - pair_starts
+        pairs = ranges(pair_starts, pair_sizes)
+        geometry = Geometry(
+            positions=s["pos_atoms"][ranges(starts, sizes)],
+            offsets=np.concatenate([[0], np.cumsum(sizes)]),
+            pairs=s["pairs"][pairs],
+            pair_offsets=np.concatenate([[0], np.cumsum(pair_sizes)]),
+            distances=self._distances[pairs],
+            field_features=s["field_node_features"][rows],
         )
+        if not self.augmentation.active:
+            return geometry
+        return self.augmentation.apply(geometry, rows.tolist(), self.epoch, self.cutoff * self.length_scale)
 
     def _sample(
         self, row: int, positions: np.ndarray, field_features: np.ndarray, pairs: np.ndarray, distances: np.ndarray
@@ -171,7 +182,8 @@ class DimerDataset(_Augmented):
     `zero`. With `augment`, samples are rotated and jittered (`jitter`: standard deviation of each coordinate's noise
     [Å]) afresh each epoch.
 
-    Rows that cannot be read or become no graph are in `skipped`, with their reasons, and logged.
+    The rows pass the checks of the structures stage. Those that cannot be read or become no graph are in `skipped`,
+    with their reasons, and logged. Raises StructureError where the folder cannot be used or no row is left.
     """
 
     def __init__(
@@ -190,8 +202,13 @@ class DimerDataset(_Augmented):
         dtype: torch.dtype | None = None,
         spherical_harmonics: bool = False,
     ) -> None:
-        found = read_raw_folder(Path(root_dir), placement=placement, unit=unit)
-        self.unit, self._source_unit = unit or found.unit, found.unit
+        # these bring pandas and rdkit, which reading shards does not need
+        from psigraph.config import RawFolder
+        from psigraph.structures.build import load_dataset
+
+        section = {"source": "raw_folder", "path": root_dir, "placement": placement, "unit": unit, "max_rejected": 1.0}
+        found = load_dataset(RawFolder.model_validate(section), Path(root_dir).name)
+        self.unit = found.unit
         self._settings = GraphSettings(
             cutoff=cutoff, length_scale=length_scale, level=level, level_name=level or "", v0=v0, unit=self.unit
         )
@@ -240,7 +257,19 @@ class DimerDataset(_Augmented):
 
     def _graph(self, structure: Structure) -> Graph:
         features = features_of(structure, self._settings)
-        return graph_from_structure(structure, self._settings, features, unit=self._source_unit)
+        return graph_from_structure(structure, self._settings, features, unit=self.unit)
+
+
+def _all_distances(shards: ShardSet, kind: Any, block: int = 500) -> np.ndarray:
+    """Return the distances (ΣP,) of all pairs of a graphset in the type `kind`, `block` graphs at a time."""
+    offsets, pair_offsets = shards["offsets"], shards["pair_offsets"]
+    distances = np.empty(len(shards["pairs"]), dtype=kind)
+    for first in range(0, len(shards), block):
+        here = slice(first, first + block + 1)
+        rows = slice(pair_offsets[here][0], pair_offsets[here][-1])
+        pairs = pairs_in_batch(shards["pairs"][rows], pair_offsets[here], offsets[here])
+        distances[rows] = pair_distances(shards["pos_atoms"], pairs)
+    return distances
 
 
 def _geometry_of(graph: Graph) -> Geometry:
@@ -253,16 +282,3 @@ def _geometry_of(graph: Graph) -> Geometry:
         distances=pair_distances(graph.pos_atoms, graph.pairs),
         field_features=graph.field_node_features[None],
     )
-
-
-def _parts(geometry: Geometry) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Give positions, field features, pairs and distances of each graph of a batch."""
-    o, p = geometry.offsets, geometry.pair_offsets
-    for i in range(len(o) - 1):
-        pairs = slice(p[i], p[i + 1])
-        yield (
-            geometry.positions[o[i] : o[i + 1]],
-            geometry.field_features[i],
-            geometry.pairs[pairs],
-            geometry.distances[pairs],
-        )

@@ -12,6 +12,7 @@ import numpy as np
 from psigraph.fields import SHARD_FIELDS
 from psigraph.graphs.graph import Graph, Skipped
 from psigraph.graphs.settings import GraphSettings
+from psigraph.quantum.levels import normalise_level
 from psigraph.stores import Column, Store, StoreError, digest_of, read_store, write_store
 
 FORMAT = "psigraph-graphs"
@@ -137,10 +138,13 @@ def read_shards(paths: Sequence[str | Path], expected: Mapping[str, Any] | None 
 
 def _check(stores: Sequence[Store], expected: Mapping[str, Any] | None) -> list[Store]:
     """Return the stores in shard order, or raise StoreError."""
+    expected = dict(expected or {})
+    if isinstance(expected.get("level"), Mapping):
+        expected["level"] = normalise_level(expected["level"])
     if not stores:
         raise StoreError(f"no shards were given; build them with: {REMEDY}")
     for store in stores:
-        _compare(store, expected or {}, "this run asks for")
+        _compare(store, expected, "this run asks for")
         reference = {key: value for key, value in stores[0].settings.items() if key != "shard"}
         _compare(store, reference, f"{stores[0].path} has")
         for key, digest in store.inputs.items():

@@ -1,6 +1,6 @@
 """Models by name. Adding an architecture: its settings in psigraph.config, one module here, one entry in MODELS."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from psigraph.config import ARCHITECTURES, Section, did_you_mean
@@ -8,7 +8,7 @@ from psigraph.models.base import DeltaModel
 from psigraph.models.delta_coupling import DeltaCoupling
 
 #: Every architecture that `experiments.*.architectures` may name.
-MODELS: dict[str, type[DeltaModel]] = {"delta_coupling": DeltaCoupling}
+MODELS: dict[str, Callable[..., DeltaModel]] = {"delta_coupling": DeltaCoupling}
 
 
 def build_model(

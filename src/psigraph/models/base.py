@@ -17,6 +17,13 @@ class DeltaModel(nn.Module):
     """
 
     hyperparameters: dict[str, float | int]
+    u_mean: Tensor
+    u_scale: Tensor
+    spd_mean: Tensor
+    spd_scale: Tensor
+    multipole_scale: Tensor
+    delta_mean: Tensor
+    delta_scale: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,8 +42,7 @@ class DeltaModel(nn.Module):
         The output is scaled by mean and SD of y; a quantity without spread keeps the scale 1.
         """
         u, spd, field, y = (
-            torch.as_tensor(arrays[k]).to(torch.float64)
-            for k in ("u", "atomic_node_attr", "field_node_features", "y")
+            torch.as_tensor(arrays[k]).to(torch.float64) for k in ("u", "atomic_node_attr", "field_node_features", "y")
         )
         for name, values in (("u", u.view(-1, 4)), ("spd", spd.view(-1, 3)), ("delta", y.view(-1))):
             getattr(self, f"{name}_mean").copy_(values.mean(0))

@@ -99,7 +99,9 @@ class DeltaCoupling(DeltaModel):
         }
         self.cutoff, self.shortest, self.taper = cutoff * length_scale, SHORTEST * length_scale, taper
         self.embedding = nn.Embedding(MAX_Z + 1, SCALARS)
-        self.attributes = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, ATTRIBUTES))
+        last = nn.Linear(16, ATTRIBUTES)
+        nn.init.normal_(last.bias)  # attributes of unit size; torch's small ones leave messages of 1e-4 beside sc
+        self.attributes = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), last)
         self.field_attributes = nn.Parameter(torch.randn(ATTRIBUTES))
         self.rbf = RadialBesselBasisLayer(num_rbf, self.cutoff)
         self.rbf_field = RadialBesselBasisLayer(num_rbf, field_cutoff * length_scale)
@@ -151,12 +153,13 @@ class DeltaCoupling(DeltaModel):
         r_atoms, r_field = r.split([order.shape[0], n])
         counts = torch.cat([membership(r_atoms, self.cutoff, self.taper), torch.ones_like(r_field)])
         neighbours = torch.zeros_like(place[:, 0]).index_add(0, sender.flatten(), counts.repeat_interleave(2))
+        first: Any = self.layers[0]  # all layers have the same paths
         return Edges(
             sender=sender,
             receiver=torch.stack([sender[:, 1], sender[:, 0] + n + graphs], 1).flatten(),
             rbf=torch.cat([self.rbf(r_atoms), self.rbf_field(r_field)]),
             sh=sh,
-            coupling=self.layers[0].tp.coupling(sh),
+            coupling=first.tp.coupling(sh),
             share=1 / neighbours[:, None],
         )
 

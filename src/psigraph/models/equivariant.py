@@ -1,10 +1,11 @@
-"""Equivariant building blocks for node states 'Ax0e + Bx1o + Cx2e', equal to e3nn's modules and faster on small batches.
+"""Equivariant building blocks for node states 'Ax0e + 1x1o + 1x2e', equal to e3nn's modules and faster.
 
 Both classes keep e3nn's weights, in e3nn's order and normalisation; tests/models compare them with e3nn's modules.
 Shapes: N nodes, P undirected pairs, the two directions of a pair stand beside each other as (P, 2, …).
 """
 
 from math import sqrt
+from typing import Any
 
 import torch
 from e3nn import o3
@@ -62,13 +63,17 @@ class AttributeLinear(nn.Module):
 
 
 class PairTensorProduct(nn.Module):
-    """o3.TensorProduct (mode "uvu", weights from outside) of node states with an edge's harmonics, both directions at once.
+    """o3.TensorProduct (mode "uvu", weights from outside) of node states with an edge's harmonics, both ways at once.
 
     The states are 'Ax0e + 1x1o + 1x2e'; every allowed path into 0e, 1o or 2e has one weight per channel. Scalars
     multiply the harmonics. The vector and the l = 2 tensor are contracted with them through e3nn's wigner_3j; that
     contraction depends on the positions alone, so `coupling` is computed once per batch for all layers. In the opposite
     direction only the sign of the odd harmonics differs: a sign of the output, applied after summing over neighbours.
     """
+
+    sign: Tensor
+    cg: Tensor
+    columns: Tensor
 
     def __init__(self, irreps_in: o3.Irreps) -> None:
         super().__init__()
@@ -102,16 +107,22 @@ class PairTensorProduct(nn.Module):
         self.widths = [[0, 0, 0], [0, 0, 0]]  # columns by l_in - 1 and l_out
         for n in order:
             l1, l2, l3 = paths[n]
-            w3j = o3.wigner_3j(l1, l2, l3, dtype=torch.get_default_dtype()) * sqrt(2 * l3 + 1)
-            block = torch.zeros(HARMONICS.dim, 2 * l1 + 1, 2 * l3 + 1)
+            w3j = o3.wigner_3j(l1, l2, l3, dtype=torch.float64) * sqrt(2 * l3 + 1)
+            block = torch.zeros(HARMONICS.dim, 2 * l1 + 1, 2 * l3 + 1, dtype=torch.float64)
             block[HARMONICS.slices()[l2]] = w3j.transpose(0, 1)
             blocks.append(block)
             columns += [first + n] * (2 * l3 + 1)
             self.widths[l1 - 1][l3] += 2 * l3 + 1
-        by_input = [torch.cat([b for b in blocks if b.shape[1] == 2 * l + 1], 2).flatten(1) for l in (1, 2)]
-        self.register_buffer("cg", torch.cat(by_input, 1), persistent=False)  # (16, 3 C_1 + 5 C_2)
-        #: Weight of each column that `forward` takes: it is cheaper to repeat columns of the layer that makes the weights.
+        by_input = [torch.cat([b for b in blocks if b.shape[1] == size], 2).flatten(1) for size in (3, 5)]
+        self.exact = torch.cat(by_input, 1)  # (16, 3 C_1 + 5 C_2) float64
+        self.register_buffer("cg", self.exact.to(torch.get_default_dtype()), persistent=False)
+        #: Weight of each column that `forward` takes: repeating columns of the layer that makes them is cheaper.
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "PairTensorProduct":
+        super()._apply(fn, recurse)
+        self.cg = self.exact.to(self.cg)  # a model made float64 has float64's coefficients
+        return self
 
     def coupling(self, sh: Tensor) -> tuple[Tensor, Tensor]:
         """Return the couplings (P, 3, C_1) of vectors and (P, 5, C_2) of tensors with harmonics (P, 16)."""

@@ -14,6 +14,8 @@ class RadialBesselBasisLayer(nn.Module):
     At r = 0 every function is exactly 1 (torch.sinc), and value and slope vanish at the cutoff.
     """
 
+    orders: Tensor
+
     def __init__(self, num_rbf: int, cutoff: float) -> None:
         super().__init__()
         check_positive("cutoff", cutoff)
@@ -27,7 +29,7 @@ class RadialBesselBasisLayer(nn.Module):
 
 
 def membership(r: Tensor, cutoff: float, taper: float) -> Tensor:
-    """Return how much a neighbour at distance r (P,) counts: 1, falling smoothly to 0 in the last `taper` of the cutoff.
+    """Return how much neighbours at distances r (P,) count: 1, falling smoothly to 0 in the last `taper` of the cutoff.
 
     A mean over neighbours that counts each as one jumps when an atom crosses the cutoff, however smooth the messages
     are: the divisor changes by one. With `taper` 0 this is that plain count.

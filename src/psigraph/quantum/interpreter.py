@@ -68,8 +68,18 @@ class Psi4Interpreter:
         return {**asdict(self), "warnings": self.warnings()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Psi4Interpreter":
-        return cls(**{key: data[key] for key in cls.__dataclass_fields__})
+    def read(cls, path: Path) -> "Psi4Interpreter":
+        """Read what `to_json` gave. Raises InterpreterError naming the file where it cannot be used."""
+        try:
+            data = json.loads(path.read_text())
+            found = cls(**{key: data[key] for key in cls.__dataclass_fields__})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = f"cannot be read ({type(error).__name__}: {error})"
+        else:
+            if shutil.which(found.command[0]):
+                return found
+            reason = f"names the interpreter {found.command[0]}, which is not on this machine"
+        raise InterpreterError(f"{path}: {reason}; write it anew with: python scripts/psi4_probe.py --output {path}")
 
 
 def blas_kind(libraries: list[str]) -> str:

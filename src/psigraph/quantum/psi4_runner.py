@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from psigraph.quantum import features
+from psigraph.quantum.basis_cache import cache_basis_parser
 from psigraph.quantum.errors import InputError, classify, one_line
+from psigraph.quantum.ghosts import remove_ghost_ecps
 from psigraph.quantum.levels import LevelError
 from psigraph.quantum.model import OK, Dimer, DimerResult, failed
 from psigraph.units import BOHR_RADIUS
@@ -28,9 +30,15 @@ LOG_NAME = "psi4.log"
 MIN_DISTANCE = 0.1
 
 
-def _remove(folder: Path) -> None:
-    os.chdir(folder.parent)
-    shutil.rmtree(folder, ignore_errors=True)
+_scratch_folders: list[Path] = []
+
+
+def remove_scratch() -> None:
+    """Remove this process's scratch folders; Psi4 cannot be used afterwards."""
+    while _scratch_folders:
+        folder = _scratch_folders.pop()
+        os.chdir(folder.parent)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,17 @@ class Psi4Session:
     def __init__(self, memory_mb: int, log: Path | None = None) -> None:
         self.log = log.absolute() if log else None
         self.scratch = Path(tempfile.mkdtemp(prefix="psigraph-psi4-", dir=os.environ.get("PSI_SCRATCH")))
-        atexit.register(_remove, self.scratch)  # before Psi4's own handlers are registered, so it runs after them
+        _scratch_folders.append(self.scratch)
+        atexit.register(remove_scratch)  # before Psi4 registers its own handlers, so that it runs after them
         os.chdir(self.scratch)
         import psi4
 
         self.psi4 = psi4
         self.version = str(psi4.__version__)
+        remove_ghost_ecps(psi4)
+        from psi4.driver.qcdb.libmintsbasissetparser import Gaussian94BasisSetParser
+
+        cache_basis_parser(Gaussian94BasisSetParser)
         psi4.core.IOManager.shared_object().set_default_path(str(self.scratch))
         psi4.set_num_threads(1, quiet=True)
         psi4.core.set_memory_bytes(memory_mb * 1000 * 1000, True)
@@ -77,12 +90,19 @@ class Psi4Session:
 
         Positions are given in bohr, so that Psi4's own bohr constant changes nothing.
         """
+        from qcelemental import periodictable
+
         charges, multiplicities = dimer.charges, dimer.multiplicities
+        fragment = np.asarray(dimer.fragment)[order]
+        z = np.asarray(dimer.z, dtype=int)[order]
+        # Psi4 keeps one ECP per label, so an atom and a ghost of its kind must not share one: see ghosts.py
+        labels = [f"{periodictable.to_E(int(n))}_{'ab'[f]}" for n, f in zip(z, fragment, strict=True)]
         return self.psi4.core.Molecule.from_arrays(
             geom=((dimer.positions[order] - origin) / BOHR_RADIUS).ravel(),
-            elez=np.asarray(dimer.z, dtype=int)[order],
+            elez=z,
+            elbl=labels,
             units="Bohr",
-            fragment_separators=[int((dimer.fragment == 0).sum())],
+            fragment_separators=[int((fragment == 0).sum())],
             fragment_charges=[float(c) for c in charges],
             fragment_multiplicities=[int(m) for m in multiplicities],
             molecular_charge=float(sum(charges)),

@@ -180,10 +180,10 @@ def _join(stores: Sequence[Store], digest: str, remedy: str) -> QuantumSet:
     """Concatenate batches and put rows in the order of the structure store."""
     index = np.concatenate([store["index"] for store in stores])
     n = len(index)
-    counts = np.bincount(index, minlength=n) if n and index.min() >= 0 else np.zeros(n)
+    counts = np.bincount(index)  # (n,) where all is well
     if len(counts) != n or (counts != 1).any():
-        missing, twice = np.flatnonzero(counts == 0), np.flatnonzero(counts > 1)
-        what = f"row {missing[0]} is in no batch" if len(missing) else f"row {twice[0]} is in two batches"
+        twice, missing = np.flatnonzero(counts > 1), np.flatnonzero(counts == 0)
+        what = f"row {twice[0]} is in {counts[twice[0]]} batches" if len(twice) else f"row {missing[0]} is in no batch"
         files = ", ".join(str(store.path) for store in stores)
         raise StoreError(
             f"{files}: together they do not cover the structures once: {what}; rebuild them with: {remedy}"

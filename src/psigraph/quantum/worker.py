@@ -22,7 +22,7 @@ from psigraph.quantum.errors import QuantumError
 from psigraph.quantum.interpreter import ONE_THREAD
 from psigraph.quantum.levels import LevelError, normalise_level
 from psigraph.quantum.model import Dimer, DimerResult, failed
-from psigraph.quantum.psi4_runner import Psi4Session, compute_dimer
+from psigraph.quantum.psi4_runner import Psi4Session, compute_dimer, remove_scratch
 from psigraph.quantum.records import MAX_CRASHES, Records, record_key
 from psigraph.quantum.store import write_quantum
 from psigraph.stores import StoreError
@@ -204,7 +204,10 @@ def parse(arguments: Sequence[str] | None = None) -> Job:
 
 
 def _on_sigterm(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+    """Remove the scratch folder and die of the signal. An exception could get lost inside Psi4."""
+    remove_scratch()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,11 +1,11 @@
 """Identical geometries: the same dimer that stands in two databases, or twice in one, is used once."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
-from psigraph.structures.geometry import distance_matrix
 from psigraph.structures.model import Structure
 
 #: Two geometries are identical when no interatomic distance differs by more than this [Å].
@@ -17,8 +17,8 @@ def find_duplicates(structures: Sequence[Structure], tolerance: float = TOLERANC
 
     Compared are all interatomic distances, sorted within each kind of pair (the two elements, same monomer or not), of
     dimers with the same atoms, charges and multiplicities. Rotation, translation, the order of atoms and of the two
-    monomers do not matter, and a mirror image counts as identical: it has the same energies. `tolerance` is per distance
-    [Å].
+    monomers do not matter, and a mirror image counts as identical: it has the same energies. `tolerance` is per
+    distance [Å].
     """
     buckets: dict[tuple, list[int]] = defaultdict(list)
     for i, s in enumerate(structures):
@@ -36,41 +36,38 @@ def _composition(s: Structure) -> tuple:
 
 
 def _within(structures: Sequence[Structure], members: list[int], tolerance: float) -> dict[int, int]:
-    """Duplicates among dimers of one composition.
-
-    The mean distance moves by at most `tolerance` between identical geometries, so only neighbours in the order of
-    means are compared in full.
-    """
-    means = np.array([distance_matrix(structures[i].positions).sum() for i in members])
-    n = structures[members[0]].n_atoms
-    means /= max(n * (n - 1), 1)
-    order = np.argsort(means, kind="stable")
-    found: dict[int, int] = {}
+    """Duplicates among dimers of one composition: of equal ones the first is kept."""
+    equal: dict[int, list[int]] = defaultdict(list)
     vectors: dict[int, np.ndarray] = {}
-    for rank, position in enumerate(order):
-        for other in order[rank + 1 :]:
-            if means[other] - means[position] > tolerance:
+    for i, j in _neighbours(structures, members, tolerance):
+        for index in (i, j):
+            if index not in vectors:
+                vectors[index] = _signature(structures[index])
+        if np.abs(vectors[i] - vectors[j]).max(initial=0.0) <= tolerance:
+            equal[j].append(i)
+    found: dict[int, int] = {}
+    for j in sorted(equal):
+        kept = [i for i in equal[j] if i not in found]
+        if kept:
+            found[j] = min(kept)
+    return found
+
+
+def _neighbours(structures: Sequence[Structure], members: list[int], tolerance: float) -> Iterator[tuple[int, int]]:
+    """Pairs i < j of members that can be identical: their mean distances differ by at most `tolerance`."""
+    means = np.array([pdist(structures[m].positions).mean() for m in members])
+    order = np.argsort(means, kind="stable")
+    for rank, first in enumerate(order):
+        for second in order[rank + 1 :]:
+            if means[second] - means[first] > tolerance:
                 break
-            i, j = sorted((members[position], members[other]))
-            if j in found:
-                continue
-            for index in (i, j):
-                if index not in vectors:
-                    vectors[index] = _signature(structures[index])
-            if np.abs(vectors[i] - vectors[j]).max(initial=0.0) <= tolerance:
-                found[j] = i
-    return {j: _first(i, found) for j, i in found.items()}
-
-
-def _first(i: int, found: dict[int, int]) -> int:
-    while i in found:
-        i = found[i]
-    return i
+            low, high = sorted((members[first], members[second]))
+            yield low, high
 
 
 def _signature(s: Structure) -> np.ndarray:
     """All distances (N(N-1)/2,), sorted by kind of pair and then by length."""
     i, j = np.triu_indices(s.n_atoms, k=1)
-    d = distance_matrix(s.positions)[i, j]
+    d = pdist(s.positions)  # in the order of i, j
     low, high = np.minimum(s.z[i], s.z[j]), np.maximum(s.z[i], s.z[j])
     return d[np.lexsort((d, s.fragment[i] != s.fragment[j], high, low))]

@@ -9,10 +9,10 @@ import numpy as np
 
 SYMBOLS: tuple[str, ...] = tuple(
     """
-    X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo
-    Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb
-    Bi Po At Rn
-    """.split()
+    X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb
+    Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg
+    Tl Pb Bi Po At Rn
+    """.split()  # noqa: SIM905
 )
 NUMBERS: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 MAX_NUMBER = len(SYMBOLS) - 1
@@ -28,8 +28,9 @@ COVALENT_RADII = np.array([  # Å
 MASSES = np.array([  # u
     np.nan, 1.008, 4.003, 6.941, 9.012, 10.812, 12.011, 14.007, 15.999, 18.998, 20.180, 22.990, 24.305, 26.982, 28.086,
     30.974, 32.067, 35.453, 39.948, 39.098, 40.078, 44.956, 47.867, 50.944, 51.996, 54.938, 55.845, 58.933, 58.693,
-    63.546, 65.390, 69.723, 72.610, 74.922, 78.960, 79.904, 83.800, 85.468, 87.620, 88.906, 91.224, 92.906, 95.940, 98.0,
-    101.070, 102.906, 106.420, 107.868, 112.412, 114.818, 118.711, 121.760, 127.600, 126.904, 131.290, 132.905, 137.328,
+    63.546, 65.390, 69.723, 72.610, 74.922, 78.960, 79.904, 83.800, 85.468, 87.620, 88.906, 91.224, 92.906, 95.940,
+    98.0, 101.070, 102.906, 106.420, 107.868, 112.412, 114.818, 118.711, 121.760, 127.600, 126.904, 131.290, 132.905,
+    137.328,
     138.906, 140.116, 140.908, 144.240, 145.0, 150.360, 151.964, 157.250, 158.925, 162.500, 164.930, 167.260, 168.934,
     173.040, 174.967, 178.490, 180.948, 183.840, 186.207, 190.230, 192.217, 195.078, 196.967, 200.590, 204.383, 207.200,
     208.980, 209.0, 210.0, 222.0,
@@ -45,7 +46,7 @@ def symbol_of(number: int) -> str:
 
 
 def number_of(symbol: str) -> int:
-    """Return the atomic number of a symbol in any case, or of a number written as text. Raises ValueError if unknown."""
+    """Return the atomic number of a symbol in any case, or of a number as text. Raises ValueError if unknown."""
     text = symbol.strip()
     if text.isdigit() and 1 <= int(text) <= MAX_NUMBER:
         return int(text)

@@ -1,11 +1,12 @@
 """Pairs of chromophores with exciton couplings: pairs.csv.gz and geom.npz.
 
-The target is |J_exc| [meV], since the sign depends on the phase of the orbitals; the baseline V_0 is 0. The group and the
-system of a pair is its simulation frame: pairs of one frame share molecules.
+The target is |J_exc| [meV], since the sign depends on the phase of the orbitals; the baseline V_0 is 0. The group and
+the system of a pair is its simulation frame: pairs of one frame share molecules.
 """
 
 import zipfile
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,14 +36,16 @@ def read(dataset: ExcitonPairs) -> ReadResult:
             for name in table["chromophore"].unique():
                 geometries[name] = data[f"Z_{name}"], data[f"R_{name}"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise StructureError(f"{geometry_path}: cannot be read, or does not match {table_path.name} ({error})") from error
+        raise StructureError(
+            f"{geometry_path}: cannot be read, or does not match {table_path.name} ({error})"
+        ) from error
     for name, count in table["chromophore"].value_counts().items():
         if len(geometries[name][1]) != count:
             raise StructureError(
                 f"{geometry_path}: R_{name} holds {len(geometries[name][1])} pairs, {table_path.name} lists {count}"
             )
     result = ReadResult(UNIT)
-    position: dict[str, int] = defaultdict(int)
+    position: dict[Any, int] = defaultdict(int)
     for n, row in enumerate(table.itertuples(index=False), start=1):
         z, positions = geometries[row.chromophore]
         k = position[row.chromophore]
@@ -56,20 +59,20 @@ def read(dataset: ExcitonPairs) -> ReadResult:
     return result
 
 
-def _structure(row: tuple, identifier: str, frame: str, z: np.ndarray, positions: np.ndarray) -> Structure:
-    if not row.intact:  # type: ignore[attr-defined]
+def _structure(row: Any, identifier: str, frame: str, z: np.ndarray, positions: np.ndarray) -> Structure:
+    if not row.intact:
         raise RowError("the source marks this pair as not intact")
-    if not np.isfinite(row.J_exc):  # type: ignore[attr-defined]
-        raise RowError(f"J_exc is {row.J_exc}")  # type: ignore[attr-defined]
+    if not np.isfinite(row.J_exc):
+        raise RowError(f"J_exc is {row.J_exc}")
     half = len(z) // 2
     return Structure(
         id=identifier,
         z=z,
         positions=positions,
         fragment=np.repeat([0, 1], [half, len(z) - half]),
-        v_ref=abs(float(row.J_exc)),  # type: ignore[attr-defined]
+        v_ref=abs(float(row.J_exc)),
         v_0=0.0,
         group=frame,
         system=frame,
-        source=row.chromophore,  # type: ignore[attr-defined]
+        source=row.chromophore,
     )

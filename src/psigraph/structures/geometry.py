@@ -27,7 +27,7 @@ def center_of_mass(z: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 def principal_axis(z: np.ndarray, positions: np.ndarray, tolerance: float = DEGENERACY) -> np.ndarray | None:
-    """Return the unit vector (3,) of the monomer's non-degenerate principal axis of inertia, or None where none is unique.
+    """Return the unit vector (3,) of a monomer's non-degenerate principal axis of inertia, None where none is unique.
 
     With moments I1 <= I2 <= I3, an axis is unique when its moment differs from its neighbour's by more than `tolerance`
     times I3. The axis of I3 is taken where it is unique: the plane normal of a planar molecule, the figure axis of an

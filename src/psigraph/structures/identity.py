@@ -4,20 +4,20 @@ The identity must be the same for one molecule in every database, at every confo
 because splits are drawn by it. Bond orders and formal charges perceived from a geometry are not that stable, so they
 decide nothing here:
 
-1. Bonds without orders come from distances (`geometry.bonds`). Elements, bonds and total charge, hydrogens included, are
-   the identity; resonance forms and stereoisomers are one molecule, tautomers are two.
-2. RDKit's canonical order of that graph is computed, and the atoms are renumbered by it, so that all that follows
-   depends on the graph and the charge alone.
-3. RDKit's `DetermineBondOrders`, which reads bonds and charge and never positions, gives bond orders and formal charges;
-   the text is its canonical SMILES without stereochemistry.
+1. Bonds without orders come from distances (`geometry.bonds`). Elements, bonds and total charge, with all hydrogens,
+   are the identity; resonance forms and stereoisomers are one molecule, tautomers are two.
+2. The atoms are renumbered by RDKit's canonical order of that graph, so that all that follows depends on the graph
+   and the charge alone.
+3. RDKit's `DetermineBondOrders`, which reads bonds and charge and never positions, gives bond orders and formal
+   charges; the text is its canonical SMILES without stereochemistry.
 4. Where step 3 fails (radicals, metal complexes) the text is the canonical SMILES of the graph with single
    bonds and all hydrogens, and the charge: `graph:[H][C]([H])[H];charge=+0`.
 
 A SMILES states every hydrogen and the charge, so two different graphs never get the same text.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -44,11 +44,6 @@ def group_of(structure: Structure) -> str:
     return SEPARATOR.join(sorted(pair))
 
 
-def perceived(identity: str) -> bool:
-    """Return whether bond orders were found; False for the fallback of step 4."""
-    return not identity.startswith("graph:")
-
-
 def _canonical_graph(z: np.ndarray, pairs: np.ndarray) -> str:
     """Canonical SMILES, all hydrogens explicit, of the graph with single bonds only; a function of the graph alone."""
     mol = Chem.RWMol()
@@ -64,7 +59,7 @@ def _canonical_graph(z: np.ndarray, pairs: np.ndarray) -> str:
 @lru_cache(maxsize=100_000)
 def _smiles(graph: str, charge: int) -> str:
     """Steps 2 to 4 for one graph, read back from its canonical text."""
-    parameters = Chem.SmilesParserParams()
+    parameters: Any = Chem.SmilesParserParams()
     parameters.sanitize = False
     parameters.removeHs = False
     mol = Chem.MolFromSmiles(graph, parameters)
@@ -92,8 +87,3 @@ def _canonical_smiles(mol: Chem.Mol) -> str:
     text = Chem.MolToSmiles(mol, isomericSmiles=False)
     again = Chem.MolFromSmiles(text)
     return Chem.MolToSmiles(again, isomericSmiles=False) if again is not None else text
-
-
-def count_groups(structures: Sequence[Structure]) -> int:
-    """Return the number of different groups."""
-    return len({s.group for s in structures})

@@ -16,9 +16,9 @@ from psigraph.structures.reading import RowError
 #: Residues whose atoms are all H, C, N, O, P or S, so that `CA` is a carbon however it is aligned.
 STANDARD_RESIDUES = frozenset(
     """
-    ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL HID HIE HIP CYX CYM ASH GLH LYN ACE
-    NME NMA NH2 A C G U I DA DC DG DT DU HOH WAT TIP TP3 SOL
-    """.split()
+    ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL HID HIE HIP CYX CYM ASH GLH LYN
+    ACE NME NMA NH2 A C G U I DA DC DG DT DU HOH WAT TIP TP3 SOL
+    """.split()  # noqa: SIM905
 )
 _LIGHT = ("H", "D", "C", "N", "O", "P", "S")
 #: Two-letter symbols that a left-justified name in a file without alignment still means.
@@ -27,7 +27,6 @@ _UNAMBIGUOUS = frozenset(s.upper() for s in NUMBERS if len(s) == 2 and (s[0] not
 
 @dataclass(frozen=True)
 class _Atom:
-    record: str
     name: str  # four characters, alignment kept
     residue: str
     element: str
@@ -46,7 +45,7 @@ def read_pdb(path: Path) -> tuple[np.ndarray, np.ndarray]:
     aligned = _is_aligned([a.name for a in atoms])
     numbers = []
     for atom in atoms:
-        symbol = element_of(atom.name, atom.residue, atom.element, atom.record, aligned=aligned)
+        symbol = element_of(atom.name, atom.residue, atom.element, aligned=aligned)
         if symbol is None:
             raise RowError(
                 f"{path.name}, line {atom.line}: no element from columns 77-78 {atom.element!r} and atom name "
@@ -56,14 +55,14 @@ def read_pdb(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(numbers), np.array([a.position for a in atoms])
 
 
-def element_of(name: str, residue: str, element: str, record: str = "ATOM", *, aligned: bool = True) -> str | None:
+def element_of(name: str, residue: str, element: str, *, aligned: bool = True) -> str | None:
     """Return the element symbol of one atom, or None.
 
     `name` keeps its four columns. In this order: the element column where it holds a symbol (H to Xe, or D); a residue
-    that is named as the atom (an ion, `CA` in residue `CA`); in a standard residue the first letter; a blank or digit in
-    column 13: one letter; a letter there: two letters where they are a symbol, except four-character hydrogen names
-    (`HG11`). `aligned=False` (the file starts one-letter elements in column 13 too) takes two letters only where the
-    first alone is no element, or for Cl, Br and Si, or where the second is written in lower case.
+    that is named as the atom (an ion, `CA` in residue `CA`); in a standard residue the first letter; a blank or digit
+    in column 13: one letter; a letter there: two letters where they are a symbol, except hydrogen names with digits
+    (`HG11`, `HE1`). `aligned=False` (the file starts one-letter elements in column 13 too) takes two letters only where
+    the first alone is no element, or for Cl, Br and Si, or where the second is written in lower case.
     """
     column = _symbol(element)
     if column:
@@ -72,15 +71,14 @@ def element_of(name: str, residue: str, element: str, record: str = "ATOM", *, a
     if not letters:
         return None
     first, two = _symbol(letters[0]), _symbol(letters[:2])
-    if record == "HETATM" and letters.upper() == residue.upper() and two and len(letters) == 2:
+    if len(letters) == 2 and letters.upper() == residue.upper() and two:
         return two
     if residue.upper() in STANDARD_RESIDUES and letters[0].upper() in _LIGHT:
         return first
-    starts_left = name[:1].isalpha()
-    if len(letters) > 1 and two and len(name) > 1 and name[1:2].isalpha() and starts_left:
+    if two and name[:2].isalpha() and len(name.strip()) > 1:
         if letters[0].isupper() and letters[1].islower():
             return two
-        hydrogen_name = letters[0].upper() == "H" and len(name.strip()) == 4
+        hydrogen_name = letters[0].upper() == "H" and len(name.strip()) > 2
         if not hydrogen_name and (aligned or letters[:2].upper() in _UNAMBIGUOUS):
             return two
     return first or two
@@ -95,11 +93,12 @@ def _symbol(text: str) -> str | None:
 
 
 def _is_aligned(names: Sequence[str]) -> bool:
-    """Whether the file right-justifies symbols in columns 13-14: no short name puts a one-letter element in column 13."""
-    return not any(n[0].isalpha() and len(n.strip()) < 4 and _symbol(n[:2].strip()) is None for n in names) and not any(
-        n[0].isalpha() and len(n.strip()) == 1 or (n[0].isalpha() and n[1:2].isdigit() and len(n.strip()) < 4)
-        for n in names
-    )
+    """Whether the file right-justifies symbols in columns 13-14.
+
+    It does not where a name of fewer than four characters begins in column 13 with two that are no symbol: `C1`, `O`.
+    """
+    short = [n for n in names if n[0].isalpha() and len(n.strip()) < 4]
+    return all(n[1].isalpha() and _symbol(n[:2]) for n in short)
 
 
 def _atoms(path: Path) -> list[_Atom]:
@@ -107,20 +106,18 @@ def _atoms(path: Path) -> list[_Atom]:
         lines = path.read_text(encoding="utf-8", errors="strict").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RowError(f"{path.name}: cannot be read as text ({error})") from None
-    atoms, first_location = [], {}
+    atoms: list[_Atom] = []
+    first_location: dict[tuple[str, str], str] = {}
     for n, line in enumerate(lines, start=1):
         if line.startswith("ENDMDL"):
             break
-        record = line[:6].strip()
-        if record not in ("ATOM", "HETATM"):
+        if line[:6].strip() not in ("ATOM", "HETATM"):
             continue
         line = line.ljust(80)
         place = (line[21:27], line[12:16])  # chain, residue number and insertion code; atom name
         if line[16] != " " and first_location.setdefault(place, line[16]) != line[16]:
             continue
-        atoms.append(
-            _Atom(record, line[12:16], line[17:20].strip(), line[76:78].strip(), _position(path, line, n), n)
-        )
+        atoms.append(_Atom(line[12:16], line[17:20].strip(), line[76:78].strip(), _position(path, line, n), n))
     return atoms
 
 

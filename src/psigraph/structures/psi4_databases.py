@@ -8,6 +8,7 @@ import builtins
 import logging
 import math
 import types
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from psigraph.config import Psi4Databases
+from psigraph.structures.elements import symbol_of
 from psigraph.structures.model import Structure
 from psigraph.structures.psi4_text import parse_molecule
 from psigraph.structures.reading import ReadResult
@@ -63,6 +65,19 @@ def read(dataset: Psi4Databases) -> ReadResult:
         found, failed = len(result.structures) - before[0], len(result.rejected) - before[1]
         logger.info("%s: %d dimers read, %d rejected", name, found, failed)
     return result
+
+
+def unselected(dataset: Psi4Databases, structure: Structure) -> str | None:
+    """Return which setting leaves the structure out, or None."""
+    if structure.n_atoms < dataset.min_atoms:
+        return f"fewer atoms than min_atoms {dataset.min_atoms}"
+    if dataset.max_atoms is not None and structure.n_atoms > dataset.max_atoms:
+        return f"more atoms than max_atoms {dataset.max_atoms}"
+    if dataset.neutral_closed_shell and (structure.charge != (0, 0) or structure.multiplicity != (1, 1)):
+        return "charged or open-shell (neutral_closed_shell)"
+    present = {symbol_of(int(z)) for z in structure.z}
+    excluded = [e for e in dataset.exclude_elements if e.capitalize() in present]
+    return f"contains {excluded[0]} (exclude_elements)" if excluded else None
 
 
 def read_database(folder: Path, name: str, result: ReadResult) -> None:
@@ -116,7 +131,9 @@ def load_module(path: Path) -> Mapping[str, Any]:
 
     names: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": importer}, "__name__": path.stem}
     try:
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old escape sequences in their patterns
+            exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
     except Exception as error:  # whatever a damaged or foreign module raises
         raise StructureError(
             f"{path}: cannot be run as a database of Psi4 ({type(error).__name__}: {error}); reinstall psi4-data"

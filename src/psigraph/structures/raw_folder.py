@@ -1,13 +1,13 @@
 """The raw format: meta.xlsx or meta.csv, two PDB files and optionally one NPZ per dimer.
 
-Columns: `id`, `pdb_a`, `pdb_b`, `npz`, `R_nm`, `theta_deg` or `theta_rad`, `V0`, `PR`, `Vref`; V carries its unit in the
-column name (`Vref_meV`, `Vref [kcal/mol]`) or in the configuration. Optional: `charge_a`, `charge_b`, `multiplicity_a`,
-`multiplicity_b` (neutral singlets where absent). File names are relative to the folder.
+Columns: `id`, `pdb_a`, `pdb_b`, `npz`, `R_nm`, `theta_deg` or `theta_rad`, `V0`, `PR`, `Vref`; V carries its unit in
+the column name (`Vref_meV`, `Vref [kcal/mol]`) or in the configuration. Optional: `charge_a`, `charge_b`,
+`multiplicity_a`, `multiplicity_b` (neutral singlets where absent). File names are relative to the folder.
 
 The NPZ holds `mulliken_spd` (N, 2 or 3) [electrons], atoms of A then B in the order of the PDB files, d = 0 if absent;
 `dipole` (3,) [Debye]; `quadrupole` [Debye·Å], (3, 3) symmetric or 6 values in the order xx, xy, xz, yy, yz, zz. The
-quadrupole is Σ q r_a r_b, with its trace or without it, and without the factor 3/2; here its trace is removed. Both refer
-to the unweighted centroid of the dimer's atoms and to the axes of the placed dimer.
+quadrupole is Σ q r_a r_b, with its trace or without it, and without the factor 3/2; here its trace is removed. Both
+refer to the unweighted centroid of the dimer's atoms and to the axes of the placed dimer.
 """
 
 import logging
@@ -16,13 +16,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from psigraph.config import RawFolder
 from psigraph.structures import reading
+from psigraph.structures.checks import check
 from psigraph.structures.model import Structure
 from psigraph.structures.pdb import read_pdb
-from psigraph.structures.reading import ReadResult, RowError
+from psigraph.structures.reading import ReadResult, Row, RowError
 from psigraph.structures.sources import StructureError
 from psigraph.units import ANGSTROM_PER_NM, E_ANGSTROM_PER_DEBYE
 
@@ -37,28 +37,34 @@ def read(dataset: RawFolder) -> ReadResult:
     """Read a folder in the raw format. Raises StructureError for a table that cannot be used at all."""
     path = meta_file(dataset.path)
     table = reading.read_table(path)
-    reading.require_columns(path, table, ["id", "pdb_a", "pdb_b"])
-    if dataset.placement == "stacked":
-        reading.require_columns(path, table, ["R_nm"])
+    table.require("id", "pdb_a", "pdb_b", *(["R_nm"] if dataset.placement == "stacked" else []))
     if {"theta_deg", "theta_rad"} <= set(table.columns):
         raise StructureError(f"{path}: has both theta_deg and theta_rad; keep one")
     v_ref = reading.label_column(path, table.columns, "Vref", dataset.unit)
     if v_ref is None:
-        raise StructureError(f"{path}: lacks the column 'Vref'; it has {list(table.columns)}")
+        raise StructureError(f"{path}: lacks the column 'Vref'; it has {table.columns}")
     v_0 = reading.label_column(path, table.columns, "V0", dataset.unit)
     ignored = [c for c in table.columns if c not in _KNOWN | {v_ref[0], v_0[0] if v_0 else ""}]
     if ignored:
         logger.warning("%s: columns that are not used: %s", path, ", ".join(ignored))
     result = ReadResult(v_ref[1])
-    for n, (_, row) in enumerate(table.iterrows(), start=1):
+    for n, row in enumerate(table.rows, start=1):
         try:
-            structure = _read_row(dataset, row)
+            structure = _read_row(dataset, row, path.name)
             structure.v_ref = reading.energy(row, v_ref, result.unit, required=True)
             structure.v_0 = reading.energy(row, v_0, result.unit)
             result.accept(structure, n)
         except ValueError as error:
             result.reject(path.name, n, row["id"], str(error))
     return result
+
+
+def read_raw_folder(folder: str | Path, *, placement: str = "stacked", unit: str | None = None) -> ReadResult:
+    """Read and check a folder in the raw format, as the structures stage does, without groups and selection.
+
+    `placement` and `unit` as in the configuration (`RawFolder`). Raises StructureError for a table that cannot be used.
+    """
+    return check(read(RawFolder(source="raw_folder", path=Path(folder), placement=placement, unit=unit)))
 
 
 def meta_file(folder: Path) -> Path:
@@ -75,9 +81,8 @@ def place_stacked(a: np.ndarray, b: np.ndarray, separation: float) -> np.ndarray
     return np.concatenate([a - a.mean(axis=0), b - b.mean(axis=0) + [0.0, 0.0, separation]])
 
 
-def _read_row(dataset: RawFolder, row: pd.Series) -> Structure:
-    if not row["id"]:
-        raise RowError("id is empty")
+def _read_row(dataset: RawFolder, row: Row, source: str) -> Structure:
+    reading.require_complete(row)
     (z_a, a), (z_b, b) = (read_pdb(reading.inside(dataset.path, row[c], c)) for c in ("pdb_a", "pdb_b"))
     separation = reading.number(row, "R_nm", required=dataset.placement == "stacked") * ANGSTROM_PER_NM
     if separation <= 0:
@@ -92,7 +97,7 @@ def _read_row(dataset: RawFolder, row: pd.Series) -> Structure:
         positions=positions,
         fragment=np.repeat([0, 1], [len(a), len(b)]),
         v_ref=math.nan,
-        source=dataset.path.name,
+        source=source,
         charge=(_integer(row, "charge_a", 0), _integer(row, "charge_b", 0)),
         multiplicity=(_integer(row, "multiplicity_a", 1), _integer(row, "multiplicity_b", 1)),
         separation=separation,
@@ -104,7 +109,7 @@ def _read_row(dataset: RawFolder, row: pd.Series) -> Structure:
     return structure
 
 
-def _integer(row: pd.Series, column: str, default: int) -> int:
+def _integer(row: Row, column: str, default: int) -> int:
     value = reading.number(row, column)
     if math.isnan(value):
         return default

@@ -5,11 +5,13 @@ import math
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
 
 from psigraph.structures.model import Structure
 from psigraph.structures.sources import StructureError
@@ -44,7 +46,7 @@ class Rejection:
 
 @dataclass
 class ReadResult:
-    """What a reader found: structures without groups yet (or with their own), rows it could not read, the labels' unit."""
+    """What a reader found: structures, rows it could not read, and the unit of the labels."""
 
     unit: str
     structures: list[Structure] = field(default_factory=list)
@@ -79,31 +81,77 @@ def count_kinds(rejected: Iterable[Rejection]) -> dict[str, int]:
     return {kind: counts.get(kind, 0) for kind in ("unreadable", "not selected", "identical")}
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a .csv or .xlsx table with every cell as text, column names stripped. Raises StructureError naming the file."""
+#: One row of a table: cells as text by column name; missing cells are empty.
+Row = Mapping[str, str]
+_EXTRA = "\0extra"  # key of the number of cells in a row that has more than the header
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text cells."""
+
+    path: Path
+    columns: list[str]
+    rows: list[Row]
+
+    def require(self, *names: str) -> None:
+        """Raise StructureError naming the file and the columns it lacks."""
+        missing = [n for n in names if n not in self.columns]
+        if missing:
+            raise StructureError(
+                f"{self.path}: lacks the column {', '.join(map(repr, missing))}; it has {self.columns}"
+            )
+
+
+def read_table(path: Path) -> Table:
+    """Read a .csv or .xlsx table, every cell as text without outer blanks; empty rows are skipped.
+
+    Raises StructureError naming the file where it is missing, no such table, or has a column name twice.
+    """
     if not path.is_file():
         raise StructureError(f"{path}: no such file")
+    excel = path.suffix.lower() == ".xlsx"
     try:
-        if path.suffix.lower() == ".xlsx":
-            table = pd.read_excel(path, dtype=str, keep_default_na=False, engine="openpyxl")
-        else:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        hint = "save it as an Excel workbook (.xlsx) or as .csv" if path.suffix == ".xlsx" else "save it as CSV in UTF-8"
+        lines = [[_cell(c) for c in line] for line in (_excel(path) if excel else _csv(path))]
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, ValueError, csv.Error) as error:
+        hint = "save it as an Excel workbook (.xlsx) or as .csv" if excel else "save it as CSV in UTF-8"
         raise StructureError(f"{path}: cannot be read as {path.suffix[1:]} ({error}); {hint}") from error
-    table.columns = [str(c).strip() for c in table.columns]
-    table = table.map(lambda cell: str(cell).strip())
-    twice = table.columns[table.columns.duplicated()]
-    if len(twice):
-        raise StructureError(f"{path}: the column {twice[0]!r} occurs twice")
-    return table
+    lines = [line for line in lines if any(line)]
+    if not lines:
+        raise StructureError(f"{path}: is empty")
+    columns = [c for c in lines[0] if c]
+    if lines[0][: len(columns)] != columns or len(set(columns)) < len(columns):
+        raise StructureError(f"{path}: the header {lines[0]} has an empty or repeated column name")
+    rows: list[Row] = []
+    for line in lines[1:]:
+        row = dict.fromkeys(columns, "") | dict(zip(columns, line, strict=False))
+        if any(line[len(columns) :]):
+            row[_EXTRA] = str(len(line))
+        rows.append(row)
+    return Table(path, columns, rows)
 
 
-def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise StructureError naming the file and the columns it lacks."""
-    missing = [n for n in names if n not in table.columns]
-    if missing:
-        raise StructureError(f"{path}: lacks the column {', '.join(map(repr, missing))}; it has {list(table.columns)}")
+def _csv(path: Path) -> list[list[Any]]:
+    with open(path, newline="", encoding="utf-8-sig") as handle:
+        return list(csv.reader(handle))
+
+
+def _excel(path: Path) -> list[list[Any]]:
+    workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        return [list(line) for line in workbook.worksheets[0].iter_rows(values_only=True)]
+    finally:
+        workbook.close()
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def require_complete(row: Row) -> None:
+    """Raise RowError where the row has more cells than the header."""
+    if _EXTRA in row:
+        raise RowError(f"the row has {row[_EXTRA]} cells, more than the header's {len(row) - 1}")
 
 
 def label_column(path: Path, columns: Sequence[str], name: str, configured: str | None) -> tuple[str, str] | None:
@@ -130,13 +178,13 @@ def label_column(path: Path, columns: Sequence[str], name: str, configured: str 
     unit = stated or configured
     if not unit:
         raise StructureError(
-            f"{path}: no unit for column {column!r}; write it into the name (for example {column}_meV) or set `unit` in "
-            f"the dataset's configuration; known units: {known}"
+            f"{path}: no unit for column {column!r}; write it into the name (for example {column}_meV) or set `unit` "
+            f"in the dataset's configuration; known units: {known}"
         )
     return column, unit
 
 
-def number(row: pd.Series, column: str, *, required: bool = False) -> float:
+def number(row: Row, column: str, *, required: bool = False) -> float:
     """Return a cell as a finite number; NaN where the cell or column is empty and not required. Raises RowError."""
     text = row.get(column, "")
     if text == "":
@@ -152,7 +200,7 @@ def number(row: pd.Series, column: str, *, required: bool = False) -> float:
     return value
 
 
-def energy(row: pd.Series, column: tuple[str, str] | None, unit: str, *, required: bool = False) -> float:
+def energy(row: Row, column: tuple[str, str] | None, unit: str, *, required: bool = False) -> float:
     """Return an energy in `unit` from a column found by `label_column`; NaN where there is no such column."""
     if column is None:
         return math.nan

@@ -18,9 +18,9 @@ class StructureError(ValueError):
 def psi4_databases_folder() -> Path:
     """Return the folder of Psi4's benchmark databases.
 
-    Looked at in this order: PSIGRAPH_PSI4_DATA, the share folder beside the interpreter of PSIGRAPH_PSI4_PYTHON, PSIDATADIR,
-    the conda environment, /usr/share/psi4 (Debian's psi4-data), the share folder beside `psi4` on the PATH. Raises
-    StructureError with the remedy where none holds databases.
+    Looked at in this order: PSIGRAPH_PSI4_DATA, the share folder beside the interpreter of PSIGRAPH_PSI4_PYTHON,
+    PSIDATADIR, the conda environment, /usr/share/psi4 (Debian's psi4-data), the share folder beside `psi4` on the PATH.
+    Raises StructureError with the remedy where none holds databases.
     """
     given = os.environ.get(PSI4_DATA_VARIABLE)
     if given:

@@ -33,7 +33,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "pr": ("1", "participation ratio from the raw data; NaN where none is given"),
     "given_mulliken_spd": ("electrons", "Mulliken populations by s, p, d from the raw data; NaN where none are given"),
     "given_dipole": ("e·Å", "dipole of the dimer from the raw data"),
-    "given_quadrupole": ("e·Å²", "traceless quadrupole of the dimer from the raw data, sum q (r_a r_b - delta_ab r²/3)"),
+    "given_quadrupole": (
+        "e·Å²",
+        "traceless quadrupole of the dimer from the raw data, sum q (r_a r_b - delta_ab r²/3)",
+    ),
     "given_origin": ("Å", "point the given moments refer to"),
     "has_given": ("1", "whether the raw data gives populations, dipole and quadrupole"),
 }
@@ -60,7 +63,7 @@ def write_structures(
     flat = concatenate(structures, unit)
     names, counts = np.unique(flat.ids.astype(str), return_counts=True)
     if len(names) < flat.n:
-        raise ValueError(f"{path}: the id {names[counts > 1][0]!r} occurs {counts.max()} times; ids must differ")
+        raise ValueError(f"{path}: the id {str(names[counts > 1][0])!r} occurs {counts.max()} times; ids must differ")
     columns = {
         name: Column(getattr(flat, name), unit if column_unit == "V" else column_unit, description)
         for name, (column_unit, description) in COLUMNS.items()
@@ -88,8 +91,6 @@ def read_structures(path: str | Path, *, remedy: str | None = None) -> Structure
     for name, (expected, _) in COLUMNS.items():
         found = store.columns[name].unit
         if found != (unit if expected == "V" else expected) or unit not in ENERGY_UNITS:
-            raise StoreError(
-                f"{path}: column {name} is in {found!r}, expected {expected if expected != 'V' else 'an energy unit'!r}; "
-                f"rebuild it with: {remedy}"
-            )
+            wanted = "an energy unit" if expected == "V" else repr(expected)
+            raise StoreError(f"{path}: column {name} is in {found!r}, expected {wanted}; rebuild it with: {remedy}")
     return StructureSet(unit=unit, digest=store.digest, **{name: store[name] for name in COLUMNS})

@@ -42,7 +42,7 @@ def read_xyz_dimer(path: str | Path, fragment_a: str | None = None) -> Structure
 
 
 def parse_selection(text: str, n_atoms: int) -> np.ndarray:
-    """Return a mask (n_atoms,) of the atoms in 1-based ranges like `1-6,9`. Raises ValueError for atoms that are not there."""
+    """Return a mask (n_atoms,) of the atoms in 1-based ranges like `1-6,9`. Raises ValueError for other text."""
     mask = np.zeros(n_atoms, dtype=bool)
     for part in text.replace(" ", "").split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
@@ -64,11 +64,12 @@ def _selected(text: str, n_atoms: int) -> np.ndarray:
 
 def _connected(z: np.ndarray, positions: np.ndarray) -> np.ndarray:
     labels = components(len(z), bonds(z, positions))
-    count = labels.max(initial=-1) + 1
+    count = int(labels.max(initial=-1)) + 1
     if count != 2:
+        components_text = "1 connected component" if count == 1 else f"{count} connected components"
         raise ValueError(
-            f"its atoms form {count} connected component{'s' * (count != 1)} by covalent radii, a dimer has 2; name the "
-            "atoms of fragment A (option or column fragment_a, for example 1-6)"
+            f"its atoms form {components_text} by covalent radii, a dimer has 2; name "
+            "the atoms of fragment A (option or column fragment_a, for example 1-6)"
         )
     return labels
 

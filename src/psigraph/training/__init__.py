@@ -1,1 +1,1 @@
-"""Training of every architecture with one engine, and the checkpoints it writes. Importing this package imports nothing."""
+"""Training of every architecture with one engine, and its checkpoints. Importing this package imports nothing."""

@@ -1,4 +1,4 @@
-"""Checkpoints of trained models: weights and a plain dictionary, read with weights_only=True, so loading runs no code."""
+"""Checkpoints of trained models: weights and a plain dictionary, read with weights_only=True: loading runs no code."""
 
 import io
 from collections.abc import Mapping
@@ -110,7 +110,5 @@ def _read(path: Path) -> dict[str, Any]:
         )
     missing = [key for key in REQUIRED if key not in content.get("meta", {})]
     if missing or "state_dict" not in content:
-        raise CheckpointError(
-            f"{path}: lacks {', '.join(missing) or 'its weights'}; train it again with: {REMEDY}"
-        )
+        raise CheckpointError(f"{path}: lacks {', '.join(missing) or 'its weights'}; train it again with: {REMEDY}")
     return content

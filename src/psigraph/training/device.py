@@ -24,8 +24,8 @@ def choose_device(gpus: int, *, cuda_available: bool, environment: Mapping[str, 
         return "cuda"
     if gpus > 0 and environment.get(CLUSTER_VARIABLE) and environment.get(ALLOW_CPU) != "1":
         raise DeviceError(
-            f"Slurm job {environment[CLUSTER_VARIABLE]} asked for a GPU and torch sees none; check that the partition has "
-            f"GPUs and that torch was installed with CUDA, or set {ALLOW_CPU}=1 to train on the CPU"
+            f"Slurm job {environment[CLUSTER_VARIABLE]} asked for a GPU and torch sees none; check that the partition "
+            f"has GPUs and that torch was installed with CUDA, or set {ALLOW_CPU}=1 to train on the CPU"
         )
     return "cpu"
 
@@ -33,8 +33,8 @@ def choose_device(gpus: int, *, cuda_available: bool, environment: Mapping[str, 
 def choose_precision(setting: str, device: str, capability: tuple[int, int] | None) -> str:
     """Return float32, float64, bfloat16 or float16 for a setting, device and the GPU's compute capability.
 
-    `auto` is bfloat16 on GPUs of capability 8.0 and above, float16 (with gradient scaling) on older ones, float32 on the
-    CPU (spec/delta.md §6). Raises DeviceError for float16 on the CPU, where gradients cannot be scaled.
+    `auto` is bfloat16 on GPUs of capability 8.0 and above, float16 (with gradient scaling) on older ones, float32 on
+    the CPU (spec/delta.md §6). Raises DeviceError for float16 on the CPU, where gradients cannot be scaled.
     """
     if setting == "auto":
         if device != "cuda":

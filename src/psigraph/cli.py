@@ -1,0 +1,130 @@
+"""The command `psigraph`: predictions for new dimers, and checks of configuration files."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from psigraph import __version__
+from psigraph.config import ConfigError, load_config
+
+log = logging.getLogger("psigraph")
+
+PREDICT_EXAMPLE = """\
+example:
+  psigraph predict --checkpoint results/models/delta/delta_coupling/seed*/*.pt \\
+      --output predictions.csv dimer.xyz
+
+An XYZ file holds both molecules. Its comment line may say charge=0,0 multiplicity=1,1 for A and B; the default is
+two neutral singlets. A and B are the two connected components, or the atoms that --fragment-a names and the rest.
+Give the checkpoints of several seeds: the prediction is their mean, and their spread is written beside it.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    main = argparse.ArgumentParser(
+        prog="psigraph",
+        description="psigraph beside its workflow: predict new dimers, check a configuration.",
+        epilog="The workflow itself runs with snakemake: snakemake --cores 8 all",
+    )
+    main.add_argument("--version", action="version", version=f"psigraph {__version__}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_predict(commands)
+    _add_config(commands)
+    return main
+
+
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="predict V_ref of new dimers with trained models",
+        description="Predict V_ref = V_0 + ΔV of new dimers with trained models.",
+        epilog=PREDICT_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    predict.add_argument(
+        "input", type=Path, help="a dimer.xyz, a folder of .xyz files, or a raw folder with meta.xlsx or meta.csv"
+    )
+    predict.add_argument(
+        "--checkpoint", type=Path, nargs="+", required=True, help="final_model_*.pt of one or more runs"
+    )
+    predict.add_argument("--output", type=Path, required=True, help="CSV to write; rejected inputs go beside it")
+    predict.add_argument("--fragment-a", help="atoms of molecule A in XYZ files, counted from 1: 1-6,9")
+    predict.add_argument(
+        "--placement",
+        choices=("stacked", "as_given"),
+        default="as_given",
+        help="raw folder: positions as in the PDB files (default), or monomers centred and stacked along z by R",
+    )
+    predict.add_argument("--unit", help="raw folder: unit of V0 and Vref where the column names do not say it")
+    predict.add_argument(
+        "--store", type=Path, help="folder that keeps Psi4 results for the next time; default: keep none"
+    )
+    predict.add_argument("--threads", type=int, default=1, help="Psi4 processes at the same time (default 1)")
+    predict.add_argument("--memory-mb", type=int, default=2000, help="memory of one Psi4 process [MB] (default 2000)")
+    predict.set_defaults(run=run_predict)
+
+
+def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    config = commands.add_parser("config", help="check a configuration file, or print the JSON schema of one")
+    actions = config.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="check a file", epilog="example: psigraph config check config.yaml")
+    check.add_argument("file", type=Path)
+    check.set_defaults(run=run_check)
+    schema = actions.add_parser("schema", help="print the JSON schema, for editors")
+    schema.set_defaults(run=run_schema)
+
+
+def run_predict(args: argparse.Namespace) -> None:
+    from psigraph.prediction import Options, predict
+
+    if args.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {args.threads}")
+    options = Options(
+        fragment_a=args.fragment_a,
+        placement=args.placement,
+        unit=args.unit,
+        store=args.store.absolute() if args.store else None,
+        threads=args.threads,
+        memory_mb=args.memory_mb,
+    )
+    predict(args.checkpoint, args.input, args.output, options)
+
+
+def run_check(args: argparse.Namespace) -> None:
+    config = load_config(args.file)
+    runs = sum(len(e.architectures) * len(e.seeds) for e in config.experiments.values())
+    log.info(
+        "%s: valid; %d datasets, %d experiments, %d runs",
+        args.file,
+        len(config.datasets),
+        len(config.experiments),
+        runs,
+    )
+
+
+def run_schema(_args: argparse.Namespace) -> None:
+    from psigraph.config import Config
+
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return the exit code: 0, or 1 after an error message on standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    args = parser().parse_args(arguments)
+    try:
+        args.run(args)
+    except ConfigError as error:
+        log.error("%s", error)
+        return 1
+    except (ValueError, OSError, RuntimeError) as error:
+        log.error("error: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Errors of many runs as one number: losses averaged over the runs that predicted a sample, then over samples.
+
+For sample i and loss l (|e|, |e| / max(|V_ref|, ε) or e²), the losses of the runs s that had i in their test set are
+averaged first, l_i = mean_s l(e_{s,i}); the pooled value is the mean of l_i over samples (its square root for an RMSE).
+With cross-validation every repeat of the folds tests each sample once, so this equals the out-of-fold value pooled
+within each repeat and averaged over the repeats (for an RMSE: averaged as mean squares). A floor is averaged in the
+same way, with the training mean of the run that made the prediction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A pooled metric: loss of (error, reference, epsilon), what follows the mean, unit (None: that of V)."""
+
+    loss: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+    finish: Callable[[np.ndarray], np.ndarray] = lambda mean: mean
+    unit: str | None = None
+
+
+METRICS = {
+    "mae": Metric(lambda error, _reference, _epsilon: np.abs(error)),
+    "mape": Metric(
+        lambda error, reference, epsilon: 100.0 * np.abs(error) / np.maximum(np.abs(reference), epsilon), unit="%"
+    ),
+    "rmse": Metric(lambda error, _reference, _epsilon: error**2, finish=np.sqrt),
+}
+
+
+def sample_losses(predictions: pd.DataFrame, column: str, metric: Metric, epsilon: float) -> pd.Series:
+    """Return l_i by sample `index` for V_ref as `column` predicts it."""
+    reference = predictions["v_ref"].to_numpy(float)
+    losses = metric.loss(predictions[column].to_numpy(float) - reference, reference, epsilon)
+    return pd.Series(losses, index=predictions["index"].to_numpy()).groupby(level=0).mean()
+
+
+def pooled(predictions: pd.DataFrame, column: str, metric: Metric, epsilon: float) -> float:
+    """Return the pooled value of a metric for V_ref as `column` predicts it."""
+    return float(metric.finish(np.asarray(sample_losses(predictions, column, metric, epsilon).mean())))

@@ -1,0 +1,141 @@
+"""The structures stage: a dataset's raw files to its structure store and the list of rows that are not in it."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from psigraph.config import Dataset
+from psigraph.stores import atomic_path
+from psigraph.structures import exciton_pairs, psi4_databases, raw_folder, reading, selection, xyz_folder
+from psigraph.structures.checks import check
+from psigraph.structures.duplicates import find_duplicates
+from psigraph.structures.identity import group_of
+from psigraph.structures.model import Structure
+from psigraph.structures.reading import IDENTICAL, NOT_SELECTED, ReadResult, Rejection
+from psigraph.structures.sources import StructureError, file_digests, psi4_databases_folder, raw_files
+from psigraph.structures.store import write_structures
+
+logger = logging.getLogger(__name__)
+
+#: Keys of a dataset that say where it lies, how it is computed or when to stop, and nothing about its content.
+_NOT_CONTENT = {"path", "batches", "max_rejected"}
+
+
+def _everything(dataset: Any, structure: Structure) -> None:
+    """No filter: a reader without settings that leave structures out."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a kind of dataset is read, and which setting leaves a structure out (a reason, or None)."""
+
+    read: Callable[[Any], ReadResult]
+    unselected: Callable[[Any, Structure], str | None] = _everything
+
+
+#: Readers by the `source` of a dataset's configuration.
+SOURCES: dict[str, Source] = {
+    "psi4_databases": Source(psi4_databases.read, psi4_databases.unselected),
+    "raw_folder": Source(raw_folder.read),
+    "xyz_folder": Source(xyz_folder.read),
+    "exciton_pairs": Source(exciton_pairs.read),
+}
+
+
+def build_structures(dataset: Dataset, name: str, output: str | Path, rejected_csv: str | Path) -> dict[str, int]:
+    """Read a dataset, write its structure store and rejected.csv, and return the counts.
+
+    Counts: `rows`, `structures`, `groups`, `unreadable`, `not selected`, `identical`. Raises StructureError, and writes
+    nothing, where a file is missing or unusable, nothing is left, or a larger share than `max_rejected` is unreadable.
+    """
+    result = load_dataset(dataset, name)
+    settings = {k: v for k, v in dataset.model_dump(mode="json").items() if k not in _NOT_CONTENT}
+    Path(rejected_csv).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(rejected_csv) as temporary:
+        reading.write_rejected(temporary, result.rejected)
+        write_structures(output, result.structures, unit=result.unit, settings=settings, inputs=_input_digests(dataset))
+    counts = _counts(result)
+    logger.info("%s: %s", name, ", ".join(f"{count} {what}" for what, count in counts.items()))
+    return counts
+
+
+def load_dataset(dataset: Dataset, name: str) -> ReadResult:
+    """Read a dataset, check, group and select its structures; `rejected` holds what is left out, with reasons."""
+    source = SOURCES[dataset.source]
+    result = check(source.read(dataset))
+    _stop_if_unreadable(result, name, dataset.max_rejected)
+    result = _leave_out(result, [_prefixed(source.unselected(dataset, s)) for s in result.structures])
+    for structure in tqdm(result.structures, desc="monomers", disable=None, mininterval=1.0):
+        structure.group = structure.group or group_of(structure)
+    repeated = find_duplicates(result.structures)
+    ids = [s.id for s in result.structures]
+    result = _leave_out(result, [IDENTICAL + ids[repeated[i]] if i in repeated else None for i in range(len(ids))])
+    for key, limit in (("max_per_group", selection.limit_per_group), ("max_structures", selection.limit_total)):
+        value = getattr(dataset, key)
+        if value is not None:
+            kept = set(limit(result.structures, value))
+            reason = f"{NOT_SELECTED}beyond {key} {value}"
+            result = _leave_out(result, [None if i in kept else reason for i in range(len(result.structures))])
+    if not result.structures:
+        raise StructureError(f"{name}: no structure is left; {_most_frequent(result.rejected)}")
+    return result
+
+
+def _prefixed(reason: str | None) -> str | None:
+    return None if reason is None else NOT_SELECTED + reason
+
+
+def _leave_out(result: ReadResult, reasons: list[str | None]) -> ReadResult:
+    """Move the structures with a reason to the rejected rows."""
+    rest = ReadResult(result.unit, rejected=result.rejected)
+    for structure, row, reason in zip(result.structures, result.rows, reasons, strict=True):
+        if reason is None:
+            rest.accept(structure, row)
+        else:
+            rest.reject(structure.source, row, structure.id, reason)
+    return rest
+
+
+def _stop_if_unreadable(result: ReadResult, name: str, limit: float) -> None:
+    failed, rows = len(result.rejected), len(result.rejected) + len(result.structures)
+    if rows == 0:
+        raise StructureError(f"{name}: the dataset has no rows")
+    for item in result.rejected[:20]:
+        logger.warning("%s, row %s (%s): %s", item.source, item.row, item.id, item.reason)
+    if failed > 20:
+        logger.warning("%s: %d more rows are unreadable", name, failed - 20)
+    if failed / rows > limit:
+        raise StructureError(
+            f"{name}: {failed} of {rows} rows cannot be used, more than max_rejected {limit:g}; "
+            f"{_most_frequent(result.rejected)}; correct them, or raise max_rejected"
+        )
+
+
+def _most_frequent(rejected: list[Rejection]) -> str:
+    if not rejected:
+        return "the dataset is empty"
+    common = Counter(r.reason for r in rejected).most_common(3)
+    first = {r.reason: r for r in reversed(rejected)}
+    return "most frequent: " + "; ".join(
+        f"{reason} ({count}×, first {first[reason].source} row {first[reason].row})" for reason, count in common
+    )
+
+
+def _counts(result: ReadResult) -> dict[str, int]:
+    return {
+        "rows": len(result.structures) + len(result.rejected),
+        "structures": len(result.structures),
+        "groups": len({s.group for s in result.structures}),
+        **reading.count_kinds(result.rejected),
+    }
+
+
+def _input_digests(dataset: Dataset) -> dict[str, str]:
+    path = getattr(dataset, "path", None)
+    files = raw_files(dataset.source, path=path, databases=getattr(dataset, "databases", ()))
+    return file_digests(files, Path(path) if path else psi4_databases_folder())

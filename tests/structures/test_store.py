@@ -1,0 +1,81 @@
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from psigraph.stores import StoreError
+from psigraph.structures.model import Structure, concatenate
+from psigraph.structures.store import COLUMNS, read_structures, write_structures
+
+
+def test_what_is_written_is_read(tmp_path, dimer, molecules):
+    first = dimer("a", v_0=0.5, separation=4.0, theta=0.1, pr=1.5, group="O | O", charge=(1, -1), multiplicity=(2, 2))
+    first.given_dipole[:] = 1.0, 2.0, 3.0
+    first.has_given = True
+    second = dimer("b", molecules["methane"], molecules["hf"], v_ref=2.0)
+    digest = write_structures(tmp_path / "s.h5", [first, second], unit="meV", settings={"source": "test"})
+    read = read_structures(tmp_path / "s.h5")
+    assert (read.n, read.unit, read.digest) == (2, "meV", digest)
+    assert read.offsets.tolist() == [0, 6, 13]
+    for want, got in zip([first, second], read, strict=True):
+        for name, value in vars(want).items():
+            np.testing.assert_array_equal(getattr(got, name), value, err_msg=name)
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert file["v_ref"].attrs["units"] == "meV" and file["positions"].attrs["units"] == "Å"
+        assert set(file) == set(COLUMNS)
+
+
+def test_the_same_content_has_the_same_digest_and_other_content_another(tmp_path, dimer):
+    digests = [
+        write_structures(tmp_path / f"{n}.h5", [dimer(v_ref=v)], unit="eV", settings={}, inputs={"f": str(n)})
+        for n, v in enumerate([1.0, 1.0, 1.5])
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_an_empty_store_keeps_its_shapes():
+    empty = concatenate([], "eV")
+    assert (
+        empty.positions.shape == (0, 3) and empty.charge.shape == (0, 2) and empty.given_quadrupole.shape == (0, 3, 3)
+    )
+
+
+def test_ids_that_repeat_and_unknown_units_are_refused(tmp_path, dimer):
+    with pytest.raises(ValueError, match="id 'x' occurs 2 times"):
+        write_structures(tmp_path / "s.h5", [dimer("x"), dimer("x")], unit="eV", settings={})
+    with pytest.raises(ValueError, match="unknown energy unit 'Rydberg'"):
+        write_structures(tmp_path / "s.h5", [dimer("x")], unit="Rydberg", settings={})
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_a_store_with_another_unit_is_refused(tmp_path, dimer):
+    from psigraph.structures import store
+
+    flat = concatenate([dimer()], "eV")
+    columns = {n: store.Column(getattr(flat, n), "eV" if u == "V" else u) for n, (u, _) in COLUMNS.items()}
+    columns["positions"] = store.Column(flat.positions, "bohr")
+    store.write_store(tmp_path / "s.h5", format=store.FORMAT, version=store.VERSION, columns=columns, settings={})
+    with pytest.raises(StoreError, match=r"s\.h5: column positions is in 'bohr', expected 'Å'; rebuild it with: snake"):
+        read_structures(tmp_path / "s.h5")
+
+
+def test_a_damaged_store_is_refused(tmp_path, dimer):
+    write_structures(tmp_path / "s.h5", [dimer()], unit="eV", settings={})
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file["positions"][0, 0] += 1e-9
+    with pytest.raises(StoreError, match="does not match its digest"):
+        read_structures(tmp_path / "s.h5")
+
+
+def test_arrays_that_do_not_go_together_are_refused():
+    with pytest.raises(ValueError, match="2 atomic numbers, 1 positions"):
+        Structure("x", [1, 1], [[0, 0, 0]], [0, 1], 0.0)
+
+
+def test_the_psi4_interpreter_can_read_stores():
+    heavy = ("rdkit", "pandas", "torch", "scipy", "pydantic")
+    code = f"import psigraph.structures.store, sys; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
