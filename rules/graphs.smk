@@ -12,7 +12,13 @@ rule graph_shard:
         ],
         quantum=lambda wildcards: sum(quantum_files_of(wildcards.graphset).values(), []),
         script=script("graphs.py"),
-        modules=modules("graphs/build", "graphs/shards", "graphs/neighbours", "graphs/multipoles", "fields", "stores"),
+        modules=modules(
+            *(f"graphs/{name}" for name in ("build", "features", "graph", "multipoles", "neighbours", "settings", "shards")),
+            "structures/geometry",
+            "fields",
+            "stores",
+            "units",
+        ),
     output:
         shard=ensure("results/graphs/{graphset}/{shard}.h5", non_empty=True),
         skipped=ensure("results/graphs/{graphset}/{shard}.skipped.csv", non_empty=True),

@@ -195,7 +195,7 @@ class DeltaCouplingSettings(Section):
     num_conv_layers: int = Field(6, ge=1, description="convolution blocks")
     num_rbf: int = Field(50, ge=1, description="radial basis functions")
     hidden: int = Field(64, ge=1, description="width of the radial network and of the readout")
-    field_cutoff: float = Field(50.0, gt=0, le=1000, description="range of the field edges' radial basis [Å]")
+    field_cutoff: float = Field(50.0, ge=50, le=1000, description="range of the field edges' radial basis [Å]")
 
 
 #: Hyperparameters by architecture; `psigraph.models` registers a model under each of these names.

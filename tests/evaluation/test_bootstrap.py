@@ -38,8 +38,12 @@ def test_each_draw_equals_the_mean_over_the_drawn_groups() -> None:
     names = sorted(set(groups))
     (chunk,) = draw_multiplicities(len(names), 5, seed=3)
     for multiplicity in chunk:
-        rows = [i for name, times in zip(names, multiplicity, strict=True) for _ in range(times) for i in
-                np.flatnonzero(groups == name)]
+        rows = [
+            i
+            for name, times in zip(names, multiplicity, strict=True)
+            for _ in range(times)
+            for i in np.flatnonzero(groups == name)
+        ]
         assert multiplicity @ sums / (multiplicity @ sizes) == pytest.approx(model[rows].mean())
 
 

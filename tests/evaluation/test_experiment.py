@@ -50,9 +50,7 @@ def cross_validation(repeats: int = 2, folds: int = 4, n: int = 40, seed: int = 
 def test_folds_are_pooled_within_each_repeat_and_averaged(column: str) -> None:
     runs = cross_validation()
     test = runs[runs["split"] == "test"]
-    by_repeat = [
-        (part[column] - part["v_ref"]).abs().mean() for _, part in test.groupby(test["seed"] // 4)
-    ]
+    by_repeat = [(part[column] - part["v_ref"]).abs().mean() for _, part in test.groupby(test["seed"] // 4)]
     assert len(by_repeat) == 2
     assert pooled(test, column, METRICS["mae"], 0.1) == pytest.approx(np.mean(by_repeat))
 

@@ -111,8 +111,8 @@ def comparison(low: tuple[float, float], high: tuple[float, float]) -> pd.DataFr
     ("low", "high", "words"),
     [
         ((-1, -0.5), (-0.2, -0.1), "The model is better than both floors; neither interval contains zero."),
-        ((-1, -0.5), (-0.2, 0.1), "These data do not tell the model from V_0 + mean ΔV of the training set."),
-        ((-1, 0.1), (-0.2, 0.3), "The model is worse than V_0 + mean ΔV of the training set"),
+        ((-1, -0.5), (-0.2, 0.1), "These data do not tell the model from V_0 + mean ΔV."),
+        ((-1, 0.1), (-0.2, 0.3), "The model is worse than V_0 + mean ΔV"),
         ((float("nan"),) * 2, (float("nan"),) * 2, "These data do not tell the model from V_0 alone and V_0 + mean"),
     ],
 )

@@ -183,11 +183,15 @@ def test_log_lines_at_first_last_and_every_nth_epoch(tmp_path: Path, caplog: pyt
     assert [line.split(":")[0] for line in lines] == ["epoch 1/7", "epoch 3/7", "epoch 6/7", "epoch 7/7"]
 
 
-def test_nothing_but_history_and_last_checkpoint_is_written(tmp_path: Path, capfd: Any) -> None:
-    fit_stub(tmp_path, Stub(), samples(2), samples(2))
+def test_leaves_two_files_and_no_noise(
+    tmp_path: Path, capfd: Any, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    with caplog.at_level(logging.INFO):
+        fit_stub(tmp_path, Stub(), samples(2), samples(2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "last.ckpt"]
-    printed = "".join(capfd.readouterr()).lower()
-    assert "tip" not in printed and "gpu available" not in printed and "warn" not in printed
+    assert "".join(capfd.readouterr()) == ""
+    assert {record.name.split(".")[0] for record in caplog.records} == {"psigraph"}
+    assert not [str(warning.message) for warning in recwarn]
 
 
 def test_matmul_precision_is_high_in_training_and_restored(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def plot_parity(test: pd.DataFrame, path: Path, epsilon: float) -> None:
     unit = str(test["unit"].iloc[0])
     reference, predicted = test["v_ref"].to_numpy(float), test["v_pred"].to_numpy(float)
     low, high = figures.limits(reference, predicted, *(test[f].to_numpy(float) for f in FLOORS))
-    with figures.figure(path, 9.6, 6.0) as fig:
+    with figures.figure(path, 9.6, 5.7) as fig:
         left, right = fig.subplots(1, 2, sharex=True, sharey=True)
         for axes in (left, right):
             figures.draw_diagonal(axes, low, high)
@@ -97,7 +97,8 @@ def plot_parity(test: pd.DataFrame, path: Path, epsilon: float) -> None:
             f"{len(test)} predictions of {test['index'].nunique()} dimers",
         ]
         figures.text_box(right, lines, reference, predicted)
-        fig.suptitle(figures.experiment_title(test, "test predictions of all runs"), x=0.01, ha="left", fontsize=12)
+        title = figures.experiment_title(test, "test predictions of all runs")
+        left.set_title(f"{title}\nfloors: nothing learned from structures")
         figures.shared_legend(fig)
 
 
@@ -114,7 +115,6 @@ def _floor_panel(axes: Axes, test: pd.DataFrame, unit: str) -> None:
             reference, every[-1], s=20, color=colour, marker=marker, alpha=0.6, linewidths=width, label=name, zorder=3
         )
         lines.append(f"MAE {name}: {figures.significant(pooled(test, floor, METRICS['mae'], 0.0))} {unit}")
-    axes.set_title("floors: nothing learned from structures")
     figures.text_box(axes, lines, np.tile(reference, 2), np.concatenate(every))
 
 

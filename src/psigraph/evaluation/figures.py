@@ -26,6 +26,7 @@ V0_COLOUR = "#9a9a9a"
 REFERENCE_COLOUR = "#000000"
 MODEL_COLOUR = PALETTE[0]
 
+DPI = 160
 STYLE: Any = {
     "font.size": 10.0,
     "axes.titlesize": 11.0,
@@ -38,7 +39,7 @@ STYLE: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 9.0,
-    "savefig.dpi": 160,
+    "savefig.dpi": DPI,
     "figure.constrained_layout.use": True,
 }
 

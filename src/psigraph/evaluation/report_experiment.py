@@ -19,7 +19,7 @@ POOLED_PLOTS = {
     "parity.png": (
         "Predicted against reference",
         "Each point is one dimer that the model did not see in training. On the dashed line a prediction is perfect. "
-        "Left: the floors, which learn nothing from structures. Right: the model; colours tell the runs apart.",
+        "Left: the floors, which learn nothing from structures. Right: the model; the legend says what colours mean.",
     ),
     "error_vs_distance.png": (
         "Error against separation",
@@ -35,7 +35,7 @@ POOLED_PLOTS = {
     "learning_curves.png": (
         "Learning curves",
         "Left: the loss that training lowers, |error| weighted by separation. Right: the mean absolute error on "
-        "the validation dimers, which decides when training stops and which weights are kept.",
+        "the validation dimers.",
     ),
 }
 RUN_PLOTS = {

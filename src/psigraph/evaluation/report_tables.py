@@ -9,6 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from psigraph.evaluation.figures import DPI
+
+CSS_DPI = 96  # CSS pixels per inch
+
 
 @dataclass(frozen=True)
 class Table:
@@ -27,6 +31,7 @@ class Image:
     title: str
     caption: str
     data: str
+    width: int  # CSS pixels
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[Any]], numeric: Iterable[int] = ()) -> Table:
@@ -38,7 +43,10 @@ def image(path: Path, title: str, caption: str) -> Image | None:
     """Return the PNG at `path` as an embedded image, or None where it was not drawn."""
     if not path.is_file():
         return None
-    return Image(title, caption, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode())
+    content = path.read_bytes()
+    pixels = int.from_bytes(content[16:20], "big")  # PNG header, https://www.w3.org/TR/png-3/#11IHDR
+    data = "data:image/png;base64," + base64.b64encode(content).decode()
+    return Image(title, caption, data, round(pixels * CSS_DPI / DPI))
 
 
 def require(path: Path) -> Path:

@@ -54,7 +54,7 @@ SPLITS = ("train", "validation", "test")
 #: Floor name: what it is in plain words.
 FLOORS = {
     "floor:v0": "V_0 alone",
-    "floor:mean_delta": "V_0 + mean ΔV of the training set",
+    "floor:mean_delta": "V_0 + mean ΔV",
 }
 
 
@@ -77,11 +77,11 @@ class RunIdentity:
 def floor_predictions(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     """Return V_ref as each floor predicts it, one value per row of a run's `predictions`, training rows included.
 
-    Raises ValueError where the run has no training rows: the mean of ΔV is then unknown.
+    Raises EvaluationError where the run has no training rows: the mean of ΔV is then unknown.
     """
     train = predictions[predictions["split"] == "train"]
     if train.empty:
-        raise ValueError("no training samples among the predictions: the floor 'mean ΔV' cannot be computed")
+        raise EvaluationError("no training samples among the predictions: the floor 'mean ΔV' cannot be computed")
     v_0 = predictions["v_0"].to_numpy(float)
     mean_delta = float((train["v_ref"] - train["v_0"]).mean())
     return {"floor:v0": v_0, "floor:mean_delta": v_0 + mean_delta}

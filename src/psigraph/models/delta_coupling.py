@@ -103,6 +103,7 @@ class DeltaCoupling(DeltaModel):
         nn.init.normal_(last.bias)  # attributes of unit size; torch's small ones leave messages of 1e-4 beside sc
         self.attributes = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), last)
         self.field_attributes = nn.Parameter(torch.randn(ATTRIBUTES))
+        self.harmonics = o3.SphericalHarmonics(HARMONICS, normalize=False, normalization="component")
         self.rbf = RadialBesselBasisLayer(num_rbf, self.cutoff)
         self.rbf_field = RadialBesselBasisLayer(num_rbf, field_cutoff * length_scale)
         self.layers = nn.ModuleList(PointsConvolutionIntegrated(num_rbf, hidden) for _ in range(num_conv_layers))
@@ -132,6 +133,7 @@ class DeltaCoupling(DeltaModel):
         atoms = self.attributes(self.normalised_spd(data.atomic_node_attr))
         return x, torch.cat([atoms, self.field_attributes.to(atoms.dtype).expand(graphs, -1)])
 
+    @torch.compiler.disable  # checks that depend on the data, and e3nn's harmonics
     def edges(self, data: Any, graph: Tensor, graphs: int) -> Edges:
         """Return the geometry: atom pairs as given, and every atom with its field node at the centroid (§4.3)."""
         position, n = data.pos_atoms, data.pos_atoms.shape[0]
@@ -145,9 +147,7 @@ class DeltaCoupling(DeltaModel):
         place = torch.cat([position, centroid])
         vector = place[sender[:, 1]] - place[sender[:, 0]]  # (P, 3)
         r = torch.linalg.vector_norm(vector, dim=1)
-        sh = o3.spherical_harmonics(
-            HARMONICS, vector / r.clamp_min(self.shortest)[:, None], normalize=False, normalization="component"
-        )
+        sh = self.harmonics(vector / r.clamp_min(self.shortest)[:, None])
         if "edge_attr_sh" in data:
             sh = torch.cat([data.edge_attr_sh[order[:, 0]], sh[order.shape[0] :]])
         r_atoms, r_field = r.split([order.shape[0], n])

@@ -1,7 +1,7 @@
 """Makes Psi4 read each element of a basis set file once per process instead of once per atom and SCF.
 
-Psi4 1.3.2 searches the whole file in Python for every atom, with orbital and fitting basis, in each of the three SCFs of
-a dimer: about half of the time of a small dimer goes there. What the parser returns depends on its arguments and on two
+Psi4 1.3.2 searches the whole file in Python for every atom, orbital and fitting basis, in each of the three SCFs of a
+dimer: up to half of the time of a small dimer goes there. What the parser returns depends on its arguments and on two
 flags of the parser only.
 """
 

@@ -1,6 +1,7 @@
 """Checkpoints of trained models: weights and a plain dictionary, read with weights_only=True: loading runs no code."""
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,10 @@ class LoadedModel:
 
 
 def save_model(path: str | Path, model: torch.nn.Module, meta: Mapping[str, Any]) -> None:
-    """Write weights and meta atomically; equal content gives equal bytes. Raises ValueError where meta lacks a key."""
+    """Write weights and meta (JSON values) atomically; equal content gives equal bytes.
+
+    Raises ValueError where meta lacks a key, TypeError where it holds anything but JSON values.
+    """
     missing = [key for key in REQUIRED if key not in meta]
     if missing:
         raise ValueError(f"the checkpoint's meta lacks {', '.join(missing)}")
@@ -40,7 +44,7 @@ def save_model(path: str | Path, model: torch.nn.Module, meta: Mapping[str, Any]
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "meta": {"format": FORMAT, "format_version": FORMAT_VERSION, **meta},
+        "meta": json.loads(json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **meta})),
         "state_dict": weights,
     }
     write_torch(path, content)

@@ -57,6 +57,7 @@ def fit(
     if not validation_loader:
         notes.append("validation set empty: early stopping watched the training loss and the last weights were kept")
         log.warning("the validation set is empty: early stopping watches the training loss, the last weights are kept")
+    compiled = CompiledModel(model, compile_backend(sys.platform)) if training.compile else None
     module = TrainingModule(
         model,
         training,
@@ -65,20 +66,21 @@ def fit(
         validation_batches=len(validation_loader or ()),
         seed=setting.seed,
         key=setting.key,
+        predict=compiled,
     )
     keep_best = bool(validation_loader)
     recorder = Recorder(
         folder, epochs=training.epochs, log_every=training.log_every, keep_best=keep_best, unit=setting.unit
     )
-    compiled = CompiledModel(model, compile_backend(sys.platform)) if training.compile else None
-    module.predict = compiled or model
     last = folder / "last.ckpt"
     found = find_resumable(last, setting.key)
     if found is not None:
         _restore(found, recorder, module, last)
     if not recorder.state.stopped:
-        resume = last if found is not None else None
-        _train(_trainer(training, recorder, folder, setting), module, train_loader, validation_loader or None, resume)
+        loaders = (train_loader, validation_loader or None)
+        with _quiet(), _matmul_precision("high"):
+            trainer = _trainer(training, recorder, folder, setting)
+            _train(trainer, module, *loaders, resume=last if found is not None else None)
     if compiled is not None and compiled.failure:
         notes.append(f"torch.compile failed, the run was eager ({compiled.failure})")
     if recorder.state.bad_batches:
@@ -101,11 +103,10 @@ def _restore(found: Mapping[str, Any], recorder: Recorder, module: TrainingModul
 def _train(
     trainer: pl.Trainer, module: TrainingModule, train: Any, validation: Any | None, resume: Path | None
 ) -> None:
-    with _quiet(), _matmul_precision("high"):
-        try:
-            trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
-        except SIGTERMException:  # Lightning would end with exit status 0
-            raise SystemExit("terminated; the same command resumes after the last finished epoch") from None
+    try:
+        trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
+    except SIGTERMException:  # Lightning would end with exit status 0
+        raise SystemExit("terminated; the same command resumes after the last finished epoch") from None
 
 
 def _trainer(training: Training, recorder: Recorder, folder: Path, setting: Setting) -> pl.Trainer:

@@ -29,6 +29,7 @@ class TrainingModule(pl.LightningModule):
 
     Optimisation is manual, so that an error anywhere in a batch (forward, backward, optimiser) can skip that batch; too
     many of them stop the run with the first error. Lightning still does precision, gradient scaling, devices and loops.
+    `predict` stands in for the model where it was compiled.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class TrainingModule(pl.LightningModule):
         validation_batches: int,
         seed: int,
         key: Mapping[str, Any] | None = None,
+        predict: Callable[[Any], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
-        self.predict: Callable[[Any], Tensor] = model  # replaced by a compiled one where asked for
+        self.predict = predict or model.__call__
         self.settings, self.weight, self.seed, self.key = settings, weight, seed, dict(key or {})
         self.batches, self.validation_batches = batches, validation_batches
         self._start_epoch()
