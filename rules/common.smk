@@ -37,11 +37,11 @@ def as_json(section: Section) -> str:
 
 
 def modules(*names: str) -> list[str]:
-    """Source files of parts of the library, so that editing one reruns the rules that use it."""
+    """Source files of modules and packages of the library, so that editing one reruns the rules that use it."""
     source = Path(workflow.basedir) / "src" / "psigraph"
-    files = [source / f"{name}.py" for name in names if (source / f"{name}.py").is_file()]
-    for name in names:
-        files += sorted((source / name).glob("*.py"))
+    files = [file for name in names for file in sorted([*source.glob(f"{name}.py"), *source.glob(f"{name}/*.py")])]
+    if len(files) < len(names):
+        raise WorkflowError(f"rules: one of the modules {', '.join(names)} does not exist under {source}")
     return [str(file) for file in files]
 
 

@@ -12,7 +12,12 @@ rule evaluate:
         history=rules.train.output.history,
         split=rules.train.output.split,
         script=script("evaluate.py"),
-        modules=modules("evaluation/run", "evaluation/plots", "metrics"),
+        modules=modules(
+            *(f"evaluation/{name}" for name in ("run", "inference", "tables", "run_figures", "figures")),
+            "training/checkpoint",
+            "graphs",
+            "metrics",
+        ),
     output:
         predictions=ensure("results/evaluation/{experiment}/{architecture}/seed{seed}/predictions.csv", non_empty=True),
         metrics=ensure("results/evaluation/{experiment}/{architecture}/seed{seed}/metrics.csv", non_empty=True),
@@ -44,11 +49,16 @@ rule evaluate:
 rule compare:
     input:
         predictions=lambda wildcards: evaluations_of(wildcards.experiment, "predictions.csv"),
+        metrics=lambda wildcards: evaluations_of(wildcards.experiment, "metrics.csv"),
         histories=lambda wildcards: [
             f"results/models/{wildcards.experiment}/{run}/history.csv" for run in runs(wildcards.experiment)
         ],
         script=script("compare.py"),
-        modules=modules("evaluation/experiment", "evaluation/plots", "metrics"),
+        modules=modules(
+            *(f"evaluation/{name}" for name in ("experiment", "pooling", "bootstrap", "tables", "figures")),
+            *(f"evaluation/{name}" for name in ("experiment_figures", "interaction_figure")),
+            "metrics",
+        ),
     output:
         table=report(
             ensure("results/evaluation/{experiment}/comparison.csv", non_empty=True),

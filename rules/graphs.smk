@@ -13,7 +13,10 @@ rule graph_shard:
         quantum=lambda wildcards: sum(quantum_files_of(wildcards.graphset).values(), []),
         script=script("graphs.py"),
         modules=modules(
-            *(f"graphs/{name}" for name in ("build", "features", "graph", "multipoles", "neighbours", "settings", "shards")),
+            *(
+                f"graphs/{name}"
+                for name in ("build", "features", "graph", "multipoles", "neighbours", "settings", "shards")
+            ),
             "structures/geometry",
             "fields",
             "stores",

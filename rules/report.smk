@@ -11,10 +11,14 @@ rule html_report:
         quantum=all_quantum_files(),
         shards=all_shards(),
         skipped=[shard.replace(".h5", ".skipped.csv") for shard in all_shards()],
+        models=[model for name in CONFIG.experiments for model in models_of(name)],
         metrics=[file for name in CONFIG.experiments for file in evaluations_of(name, "metrics.csv")],
         comparisons=[f"results/evaluation/{name}/comparison.csv" for name in CONFIG.experiments],
         script=script("report.py"),
-        modules=modules("evaluation/report"),
+        modules=modules(
+            *(f"evaluation/{name}" for name in ("report", "report_data", "report_experiment", "report_provenance")),
+            *(f"evaluation/{name}" for name in ("report_tables", "tables", "figures")),
+        ),
         template=Path(workflow.basedir) / "src/psigraph/evaluation/report.html.j2",
     output:
         page=ensure("results/report/report.html", non_empty=True),

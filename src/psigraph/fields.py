@@ -94,6 +94,7 @@ FIELDS: tuple[Field, ...] = (
         ("(n,)", "float64"),
         ("(1,)", "float"),
     ),
+    Field("charge", "e", "", "total charges of monomers A and B", ("(n,2)", "int8")),
     Field(
         "theta_defined", "1", "0e", "whether theta has a meaning (both monomers have a unique axis)", ("(n,)", "bool")
     ),

@@ -14,7 +14,7 @@ def _elements(structure: Structure, _separation: float, meta: Mapping[str, Any])
 
 def _charges(structure: Structure, _separation: float, meta: Mapping[str, Any]) -> str | None:
     found = tuple(sorted(map(int, structure.charge)))
-    known = {tuple(sorted(map(int, pair))) for pair in meta["training_ranges"].get("charges", [(0, 0)])}
+    known = {tuple(sorted(map(int, pair))) for pair in meta["training_ranges"]["charges"]}
     return f"charges {found[0]:+d} and {found[1]:+d} not in training" if found not in known else None
 
 

@@ -147,7 +147,7 @@ def read_dimers(source: Path, options: Options) -> ReadResult:
     """Read new dimers; labels are not needed. Raises PredictionError where there is nothing to read."""
     if source.is_dir():
         if any((source / name).is_file() for name in ("meta.xlsx", "meta.csv")):
-            return read_raw_folder(source, placement=options.placement, unit=options.unit)
+            return read_raw_folder(source, placement=options.placement, unit=options.unit, labels=False)
         return read_xyz_folder(source, options.fragment_a)
     if not source.is_file():
         raise PredictionError(f"{source}: no such file or folder")

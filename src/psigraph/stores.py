@@ -1,8 +1,8 @@
 """The one file format between stages: flat HDF5 with units, settings and a digest of the content.
 
-Every file carries its format name and version, the settings that produced it, the digests of the files it was made from
-and the digest of its own content. `read_store` verifies all of that, so a truncated, altered or outdated file is an error
-that names the file and the command that rebuilds it, never a wrong number.
+Every file carries its format name and version, the settings that produced it, the digests of the files it was made
+from and the digest of its own content. `read_store` verifies all of that, so a truncated, altered or outdated file is
+an error that names the file and the command that rebuilds it, never a wrong number.
 
 Uses only NumPy and h5py: the Psi4 interpreter imports it too.
 """

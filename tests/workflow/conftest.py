@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from running import copy_repository, finish
 
-from psigraph.quantum.interpreter import find_psi4
+from psigraph.quantum.interpreter import find_interpreter
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def psi4() -> None:
+    """Skip where there is no Psi4."""
     try:
-        find_psi4()
-    except Exception as error:
+        find_interpreter()
+    except InterpreterError as error:
         pytest.skip(f"no Psi4: {error}")
 
 
@@ -24,7 +25,7 @@ def fresh(repository: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(psi4: None, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository in which the tiny workflow has run; read it, never change it."""
     folder = copy_repository(repository, tmp_path_factory.mktemp("undisturbed") / "psigraph")
     finish(folder, "all")

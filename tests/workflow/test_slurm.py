@@ -10,7 +10,7 @@ from running import command, environment, logs
 pytestmark = pytest.mark.workflow
 
 
-def test_training_runs_on_slurm(fresh: Path, tmp_path: Path) -> None:
+def test_training_runs_on_slurm(psi4: None, fresh: Path, tmp_path: Path) -> None:
     reason = slurm_cluster.why_not()
     if reason:
         pytest.skip(reason)

@@ -41,6 +41,7 @@ def build_shard(
     """
     if not 0 <= shard < shards:
         raise ValueError(f"shard {shard} of {shards}: shards are counted from 0 to {shards - 1}")
+    log.info("building shard %d of %d of %s", shard, shards, name or "an unnamed graphset")
     sets = {dataset: read_structures(path) for dataset, path in structures.items()}
     total = sum(len(s) for s in sets.values())
     start, stop = shard * total // shards, (shard + 1) * total // shards
@@ -104,7 +105,7 @@ class _Source:
 
 
 def _report(output: str | Path, graphs: Sequence[Graph], left_out: Sequence[Skipped]) -> None:
-    log.info("%s: %d graphs, %d structures left out", output, len(graphs), len(left_out))
+    log.info("wrote %s: %d graphs, %d structures left out", output, len(graphs), len(left_out))
     for item in left_out[:10]:
         log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
     if len(left_out) > 10:

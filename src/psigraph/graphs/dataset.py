@@ -51,7 +51,7 @@ class CachedDimerDataset(_Augmented):
     come in `dtype` (torch's default at construction), with `edge_attr_sh` where `spherical_harmonics` is set.
 
     Attributes: cutoff [Å], length_scale, unit, settings, level_name, digest, digests of the graphset; arrays by sample:
-    `indices`, `ids`, `groups`, `systems`, `sources`, `n_atoms`, `theta_defined`, `u`, `y`, `y_true_vref`.
+    `indices`, `ids`, `groups`, `systems`, `sources`, `charges`, `n_atoms`, `theta_defined`, `u`, `y`, `y_true_vref`.
 
     Raises StoreError where shards are missing, damaged, incomplete or built with other settings, IndexError for an
     index outside the graphset.
@@ -91,6 +91,7 @@ class CachedDimerDataset(_Augmented):
         self._epoch = torch.zeros((), dtype=torch.int64)
         self.ids, self.groups = shards["ids"][self.indices], shards["group"][self.indices]
         self.systems, self.sources = shards["system"][self.indices], shards["source"][self.indices]
+        self.charges = shards["charge"][self.indices]
         self.n_atoms = np.diff(shards["offsets"])[self.indices]
         self.theta_defined = shards["theta_defined"][self.indices]
         self.u, self.y = shards["u"][self.indices], shards["y"][self.indices]

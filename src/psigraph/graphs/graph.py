@@ -24,6 +24,7 @@ class Graph:
     group: str
     system: str
     source: str
+    charge: tuple[int, int]  # e, of A and B
     z_atoms: np.ndarray  # (N,) uint8
     pos_atoms: np.ndarray  # (N, 3) internal
     fragment: np.ndarray  # (N,) uint8
@@ -77,6 +78,7 @@ def graph_from_structure(
         group=structure.group,
         system=structure.system,
         source=structure.source,
+        charge=structure.charge,
         z_atoms=structure.z,
         pos_atoms=structure.positions * settings.length_scale,
         fragment=structure.fragment,

@@ -33,25 +33,30 @@ _KNOWN = {"id", "pdb_a", "pdb_b", "npz", "R_nm", "theta_deg", "theta_rad", "PR"}
 }
 
 
-def read(dataset: RawFolder) -> ReadResult:
-    """Read a folder in the raw format. Raises StructureError for a table that cannot be used at all."""
+def read(dataset: RawFolder, *, labels: bool = True) -> ReadResult:
+    """Read a folder in the raw format. Raises StructureError for a table that cannot be used at all.
+
+    `labels=False` allows a table without Vref, or rows without it (new dimers to predict).
+    """
     path = meta_file(dataset.path)
     table = reading.read_table(path)
     table.require("id", "pdb_a", "pdb_b", *(["R_nm"] if dataset.placement == "stacked" else []))
     if {"theta_deg", "theta_rad"} <= set(table.columns):
         raise StructureError(f"{path}: has both theta_deg and theta_rad; keep one")
     v_ref = reading.label_column(path, table.columns, "Vref", dataset.unit)
-    if v_ref is None:
+    if v_ref is None and labels:
         raise StructureError(f"{path}: lacks the column 'Vref'; it has {table.columns}")
     v_0 = reading.label_column(path, table.columns, "V0", dataset.unit)
-    ignored = [c for c in table.columns if c not in _KNOWN | {v_ref[0], v_0[0] if v_0 else ""}]
+    ignored = [
+        c for c in table.columns if c not in _KNOWN and (c,) not in [column[:1] for column in (v_ref, v_0) if column]
+    ]
     if ignored:
         logger.warning("%s: columns that are not used: %s", path, ", ".join(ignored))
-    result = ReadResult(v_ref[1])
+    result = ReadResult((v_ref or v_0 or ("", ""))[1])
     for n, row in enumerate(table.rows, start=1):
         try:
             structure = _read_row(dataset, row, path.name)
-            structure.v_ref = reading.energy(row, v_ref, result.unit, required=True)
+            structure.v_ref = reading.energy(row, v_ref, result.unit, required=labels)
             structure.v_0 = reading.energy(row, v_0, result.unit)
             result.accept(structure, n)
         except ValueError as error:
@@ -59,12 +64,16 @@ def read(dataset: RawFolder) -> ReadResult:
     return result
 
 
-def read_raw_folder(folder: str | Path, *, placement: str = "stacked", unit: str | None = None) -> ReadResult:
+def read_raw_folder(
+    folder: str | Path, *, placement: str = "stacked", unit: str | None = None, labels: bool = True
+) -> ReadResult:
     """Read and check a folder in the raw format, as the structures stage does, without groups and selection.
 
-    `placement` and `unit` as in the configuration (`RawFolder`). Raises StructureError for a table that cannot be used.
+    `placement` and `unit` as in the configuration (`RawFolder`), `labels` as in `read`. Raises StructureError for a
+    table that cannot be used.
     """
-    return check(read(RawFolder(source="raw_folder", path=Path(folder), placement=placement, unit=unit)))
+    dataset = RawFolder(source="raw_folder", path=Path(folder), placement=placement, unit=unit)
+    return check(read(dataset, labels=labels), labels=labels)
 
 
 def meta_file(folder: Path) -> Path:

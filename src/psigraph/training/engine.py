@@ -195,6 +195,7 @@ def checkpoint_meta(
         "training_ranges": {
             "n_atoms": [int(train.n_atoms.min()), int(train.n_atoms.max())],
             "R_angstrom": [float(distances.min()), float(distances.max())],
+            "charges": np.unique(np.sort(train.charges, axis=1), axis=0).tolist(),
             "n_samples": len(train),
         },
         "best_epoch": state.best_epoch if len(run.split["validation"]) else None,
