@@ -36,9 +36,13 @@ def as_json(section: Section) -> str:
     return canonical_json(section.model_dump(mode="json"))
 
 
+#: This clone, relative to the working folder: a moved clone has the same inputs, so it reruns nothing.
+HERE = Path(os.path.relpath(workflow.basedir))
+
+
 def modules(*names: str) -> list[str]:
     """Source files of modules and packages of the library, so that editing one reruns the rules that use it."""
-    source = Path(workflow.basedir) / "src" / "psigraph"
+    source = HERE / "src" / "psigraph"
     files = [file for name in names for file in sorted([*source.glob(f"{name}.py"), *source.glob(f"{name}/*.py")])]
     if len(files) < len(names):
         raise WorkflowError(f"rules: one of the modules {', '.join(names)} does not exist under {source}")
@@ -46,7 +50,7 @@ def modules(*names: str) -> list[str]:
 
 
 def script(name: str) -> str:
-    return str(Path(workflow.basedir) / "scripts" / name)
+    return str(HERE / "scripts" / name)
 
 
 def raw_inputs(wildcards) -> list[str]:

@@ -19,7 +19,7 @@ rule html_report:
             *(f"evaluation/{name}" for name in ("report", "report_data", "report_experiment", "report_provenance")),
             *(f"evaluation/{name}" for name in ("report_tables", "tables", "figures")),
         ),
-        template=Path(workflow.basedir) / "src/psigraph/evaluation/report.html.j2",
+        template=HERE / "src/psigraph/evaluation/report.html.j2",
     output:
         page=ensure("results/report/report.html", non_empty=True),
         summary=report(

@@ -37,6 +37,7 @@ def random_graph(rng: np.random.Generator, number: int = 0, atoms: int = 8, grou
         z_atoms=rng.choice([1, 1, 6, 7, 8], size=atoms).astype(np.uint8),
         pos_atoms=positions * SCALE,
         fragment=(np.arange(atoms) >= half).astype(np.uint8),
+        charge=(0, number % 2),
         atomic_node_attr=rng.uniform(0, 4, size=(atoms, 3)),
         field_node_features=np.concatenate([dipole, rng.normal(size=5) * 0.02]),
         u=np.array([separation * SCALE, rng.uniform(0, np.pi / 2), v_0, rng.uniform(1, 2)]),

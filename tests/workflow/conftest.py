@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from running import copy_repository, finish
 
-from psigraph.quantum.interpreter import find_interpreter
+from psigraph.quantum.interpreter import InterpreterError, find_interpreter
 
 
 @pytest.fixture(scope="session")
