@@ -51,5 +51,5 @@ rule quantum:
         max_failed=CONFIG.quantum.max_failed,
     shell:
         "python {params.script} --structures {input.structures} --batch {wildcards.batch} --batches {params.batches}"
-        " --level {params.level:q} --store {params.store:q} --memory-mb {resources.mem_mb}"
+        " --level {params.level:q} --interpreter {input.psi4} --store {params.store:q} --memory-mb {resources.mem_mb}"
         " --max-failed {params.max_failed} --output {output} 2> {log}"

@@ -114,6 +114,8 @@ class Psi4Session:
 
     def scf(self, molecule: Any, level: Mapping[str, Any]) -> ScfResult:
         """Converge one SCF at `level` (normalised) and read its features. Psi4 is clean afterwards, come what may."""
+        from psi4.driver.qcdb.libmintsbasisset import BasisSet
+
         psi4 = self.psi4
         try:
             psi4.set_options(
@@ -137,6 +139,10 @@ class Psi4Session:
             psi4.core.clean()
             psi4.core.clean_options()
             psi4.core.clean_variables()
+            for functions in getattr(
+                BasisSet, "exp_ao", []
+            ):  # a table that Psi4 lengthens with every atom of every basis set
+                functions.clear()
 
     def check_basis(self, basis: str) -> None:
         """Raise LevelError, naming similar basis sets, where Psi4 has no file for `basis`."""

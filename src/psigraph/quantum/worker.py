@@ -31,6 +31,10 @@ from psigraph.structures.store import read_structures
 
 log = logging.getLogger("psigraph.quantum")
 
+#: Psi4 may use this share of the process's memory; the rest is for Python and what Psi4 does not count.
+PSI4_SHARE = 0.8
+MIN_PSI4_MB = 250
+
 
 @dataclass(frozen=True)
 class Job:
@@ -78,7 +82,7 @@ class Computer:
 
     def session(self) -> Psi4Session:
         if self._session is None:
-            session = Psi4Session(self.job.memory_mb, self.job.psi4_log)
+            session = Psi4Session(max(MIN_PSI4_MB, int(self.job.memory_mb * PSI4_SHARE)), self.job.psi4_log)
             session.check_basis(self.job.level["basis"])
             self._session = session
         return self._session
@@ -178,14 +182,14 @@ def parse(arguments: Sequence[str] | None = None) -> Job:
     parser.add_argument("--level", required=True, help="level of theory as JSON")
     parser.add_argument("--store", type=Path, required=True, help="folder of the content-addressed store")
     parser.add_argument("--output", type=Path, required=True, help="quantum store to write")
-    parser.add_argument("--memory-mb", type=int, default=2000, help="memory for Psi4 [MB]")
+    parser.add_argument("--memory-mb", type=int, default=2000, help="memory of this process [MB]")
     parser.add_argument("--max-failed", type=float, default=0.2, help="stop where a larger share of the batch fails")
     parser.add_argument("--psi4-log", type=Path, help="keep Psi4's own output here")
     a = parser.parse_args(arguments)
     if not 0 <= a.batch < a.batches:
         parser.error(f"--batch {a.batch}: batches are numbered 0 to {a.batches - 1}")
-    if a.memory_mb < 250:
-        parser.error(f"--memory-mb {a.memory_mb}: Psi4 takes at least 250 MB")
+    if a.memory_mb < MIN_PSI4_MB:
+        parser.error(f"--memory-mb {a.memory_mb}: Psi4 takes at least {MIN_PSI4_MB} MB")
     try:
         level = normalise_level(json.loads(a.level))
     except (LevelError, json.JSONDecodeError, AttributeError, TypeError) as error:
