@@ -41,7 +41,7 @@ def test_carries_all_that_prediction_needs(checkpoint: Path) -> None:
     assert set(meta["elements"]) <= {1, 6, 7, 8} and len(meta["shard_digests"]) == 2
     ranges = meta["training_ranges"]
     assert 5 <= ranges["n_atoms"][0] <= ranges["n_atoms"][1] <= 10
-    assert ranges["charges"] == [0, 1] and ranges["n_samples"] == 16
+    assert ranges["charges"] == [[0, 0], [0, 1]] and ranges["n_samples"] == 16
     assert 3 <= ranges["R_angstrom"][0] < ranges["R_angstrom"][1] <= 6
     assert float(loaded.model.delta_scale) != 1 and meta["monitor"] == "validation mape" and meta["best_epoch"] == 1
     assert torch.isfinite(loaded.model(batch(random_graphs(3)))).all()
