@@ -31,24 +31,33 @@ install_packages() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
+# Whether a set-up with at least these extras ended after the named files were last changed.
+is_ready() {
+  local folder=$1 ready file
+  shift
+  for ready in "$folder"/.ready-"$extras"*; do
+    for file in "$@"; do [ "$ready" -nt "$file" ] || continue 2; done
+    return 0
+  done
+  return 1
+}
+
 python_environment() {
-  local ready=.venv/.ready-$extras
-  if [ "$ready" -nt pyproject.toml ] && [ "$ready" -nt envs/constraints.txt ]; then return; fi
+  is_ready .venv pyproject.toml envs/constraints.txt && return
   echo "setup.sh: Python packages into .venv (a few minutes)"
   [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
   .venv/bin/pip install -q -c envs/constraints.txt torch
   .venv/bin/pip install -q -c envs/constraints.txt -e ".[$extras]"
-  touch "$ready"
+  touch ".venv/.ready-$extras"
 }
 
 conda_environments() {
-  local ready=.conda/.ready-$extras
-  if [ "$ready" -nt pyproject.toml ] && [ "$ready" -nt envs/ml.yaml ] && [ "$ready" -nt envs/psi4.yaml ]; then return; fi
+  is_ready .conda pyproject.toml envs/ml.yaml envs/psi4.yaml && return
   echo "setup.sh: conda environments into .conda (several minutes)"
   "$conda" env create -y -q -p .conda/psi4 -f envs/psi4.yaml
   "$conda" env create -y -q -p .conda/ml -f envs/ml.yaml
   .conda/ml/bin/pip install -q -c envs/constraints.txt -e ".[$extras]"
-  touch "$ready"
+  touch ".conda/.ready-$extras"
 }
 
 case $how in
