@@ -174,13 +174,16 @@ def test_level_none_gives_zeros(maker, no_level):
 
 def test_given_features_are_shifted_to_the_centroid_of_a_charged_dimer(maker):
     settings = GraphSettings(level="given", v0="column", unit="meV")
-    s = maker.structure("x", charge=(1, 1), v_0=0.5, has_given=True, given_mulliken_spd=np.ones((7, 3)))
+    s = maker.structure("x", charge=(1, 1), v_0=0.5, pr=1.5, has_given=True, given_mulliken_spd=np.ones((7, 3)))
     s.given_dipole, s.given_origin = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.0, -1.0])
     s.given_quadrupole = np.diag([1.0, 1.0, -2.0])
     graph = graph_from_structure(s, settings, given_features(s), unit="eV")
     moments = shift_moments(2.0, s.given_dipole, s.given_quadrupole, s.positions.mean(axis=0) - s.given_origin)
     np.testing.assert_allclose(graph.field_node_features, field_features(*moments, 0.1))
-    assert graph.u[2] == 500.0 and np.isclose(graph.y, s.v_ref * 1000 - 500)
+    assert graph.u[2] == 500.0 and graph.u[3] == 1.5 and np.isclose(graph.y, s.v_ref * 1000 - 500)
+    s.pr = np.nan
+    with pytest.raises(SkippedStructure, match=r"no PR in the raw data \(level: given\)"):
+        graph_from_structure(s, settings, given_features(s), unit="eV")
 
 
 def test_rows_without_given_features_are_left_out(tmp_path, maker):

@@ -227,3 +227,11 @@ def test_groups_are_perceived_in_the_structures_stage(folder):
     result = load_dataset(dataset, "mine")
     assert [(s.id, s.group) for s in result.structures] == [("w1", "C | O"), ("w2", "C | O")]
     assert result.rejected[0].reason == "identical geometry to w1"
+
+
+def test_new_dimers_need_no_label(folder):
+    write_csv(folder, {k: v for k, v in ROW.items() if not k.startswith("Vref")})
+    with pytest.raises(StructureError, match="lacks the column 'Vref'"):
+        read_raw_folder(folder)
+    result = read_raw_folder(folder, labels=False)
+    assert math.isnan(result.structures[0].v_ref) and result.rejected == [] and result.unit == "meV"

@@ -134,11 +134,13 @@ def _baseline(structure: Structure, settings: GraphSettings, features: Features 
 
 
 def _participation_ratio(structure: Structure, settings: GraphSettings, features: Features | None) -> float:
-    """Return PR: the raw data's, else Psi4's, else 0. Raises SkippedStructure where Psi4 gave none."""
+    """Return PR: the raw data's, else Psi4's; 0 without a level. Raises SkippedStructure where a level gives none."""
     if np.isfinite(structure.pr):
         return structure.pr
-    if not settings.computed:
+    if settings.level is None:
         return 0.0
+    if settings.level == GIVEN:
+        raise SkippedStructure("no PR in the raw data (level: given)")
     if features is None or not np.isfinite(features.participation_ratio):
         raise SkippedStructure("no participation ratio")
     return features.participation_ratio
