@@ -26,7 +26,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run(capsys, "predict", "--help")
     assert code == 0
-    assert "psigraph predict --checkpoint" in text and "--output predictions.csv dimer.xyz" in text
+    assert "psigraph predict --checkpoint" in text and "*.pt dimer.xyz" in text
+
+
+@pytest.mark.parametrize("arguments", [["a.pt"], ["a.pt", "b.pt"]])
+def test_predict_without_an_input_says_what_it_needs(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(capsys, "predict", "--checkpoint", *arguments)[0] == 1
+    assert "predict needs checkpoints and an input, for example: --checkpoint a.pt b.pt dimer.xyz" in caplog.text
 
 
 def test_without_a_command_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

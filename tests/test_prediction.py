@@ -187,7 +187,7 @@ def test_command_line(
     zero_baseline: list[Path], dimers: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     output = tmp_path / "out.csv"
-    arguments = ["predict", "--checkpoint", *map(str, zero_baseline), "--output", str(output), str(dimers)]
+    arguments = ["predict", "--output", str(output), "--checkpoint", *map(str, zero_baseline), str(dimers)]
     with caplog.at_level("INFO"):
         assert main(arguments) == 0
     assert "2 predicted, 2 rejected" in caplog.text and output.exists()

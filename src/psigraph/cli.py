@@ -13,8 +13,7 @@ log = logging.getLogger("psigraph")
 
 PREDICT_EXAMPLE = """\
 example:
-  psigraph predict --checkpoint results/models/delta/delta_coupling/seed*/*.pt \\
-      --output predictions.csv dimer.xyz
+  psigraph predict --checkpoint results/models/delta/delta_coupling/seed*/*.pt dimer.xyz
 
 An XYZ file holds both molecules. Its comment line may say charge=0,0 multiplicity=1,1 for A and B; the default is
 two neutral singlets. A and B are the two connected components, or the atoms that --fragment-a names and the rest.
@@ -45,12 +44,20 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     predict.add_argument(
-        "input", type=Path, help="a dimer.xyz, a folder of .xyz files, or a raw folder with meta.xlsx or meta.csv"
+        "input",
+        type=Path,
+        nargs="?",
+        help="a dimer.xyz, a folder of .xyz files, or a raw folder with meta.xlsx or meta.csv",
     )
     predict.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, help="final_model_*.pt of one or more runs"
     )
-    predict.add_argument("--output", type=Path, required=True, help="CSV to write; rejected inputs go beside it")
+    predict.add_argument(
+        "--output",
+        type=Path,
+        default=Path("predictions.csv"),
+        help="CSV to write (default predictions.csv); rejected inputs go beside it",
+    )
     predict.add_argument("--fragment-a", help="atoms of molecule A in XYZ files, counted from 1: 1-6,9")
     predict.add_argument(
         "--placement",
@@ -82,6 +89,11 @@ def run_predict(args: argparse.Namespace) -> None:
 
     if args.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {args.threads}")
+    source, checkpoints = args.input, list(args.checkpoint)
+    if source is None:  # in `--checkpoint a.pt b.pt dimer.xyz` argparse takes the input for a checkpoint
+        source = checkpoints.pop()
+    if not checkpoints or source.suffix == ".pt":
+        raise ValueError("predict needs checkpoints and an input, for example: --checkpoint a.pt b.pt dimer.xyz")
     options = Options(
         fragment_a=args.fragment_a,
         placement=args.placement,
@@ -90,7 +102,7 @@ def run_predict(args: argparse.Namespace) -> None:
         threads=args.threads,
         memory_mb=args.memory_mb,
     )
-    predict(args.checkpoint, args.input, args.output, options)
+    predict(checkpoints, source, args.output, options)
 
 
 def run_check(args: argparse.Namespace) -> None:
