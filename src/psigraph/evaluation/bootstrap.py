@@ -3,9 +3,8 @@
 Samples of one group (one pair of monomers) are alike, so the unit that is drawn with replacement is the group. With
 per-sample losses l_i (already averaged over the runs that predicted sample i), group sums S_g = Σ_{i in g} l_i and
 group sizes n_g, one draw gives every group a multiplicity w_g and estimates the mean loss as Σ_g w_g S_g / Σ_g w_g n_g.
-Model
-and floor share the w_g, so the difference is paired. The interval is the 2.5th to 97.5th percentile over the draws
-(percentile bootstrap; B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+Model and floor share the w_g, so the difference is paired. The interval is the 2.5th to 97.5th percentile over the
+draws (percentile bootstrap; B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 """
 
 from collections.abc import Callable, Iterator
@@ -43,8 +42,8 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of transform(mean loss of the model) − transform(mean loss of the floor).
 
-    `groups` (n,) names each sample's group; the losses are (n,); `transform` is the square
-    root for an RMSE of squared errors. With fewer than two groups the interval is (NaN, NaN): nothing can be said.
+    `groups` (n,) names each sample's group; the losses are (n,); `transform` is the square root for an RMSE of squared
+    errors. With fewer than two groups the interval is (NaN, NaN): nothing can be said.
     """
     sizes, model, floor = group_sums(groups, loss_model, loss_floor)
     if len(sizes) < 2:
