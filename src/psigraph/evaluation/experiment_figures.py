@@ -151,12 +151,20 @@ def plot_learning_curves(histories: Sequence[pd.DataFrame], path: Path, unit: st
         return False
     panels = {"train_loss": "training loss (|error| weighted by separation)", "val_mae": "validation MAE"}
     shown = {name: title for name, title in panels.items() if any(np.isfinite(c[name]).any() for c in curves)}
+    width = 0.7 if len(curves) > len(figures.PALETTE) else 1.6  # many lines must stay apart
     with figures.figure(path, 4.8 * len(shown), 4.4) as fig:
         for axes, (name, title) in zip(np.ravel(fig.subplots(1, len(shown))), shown.items(), strict=True):
             for series in series_of(pd.concat(curves)):
                 for history in curves:
-                    style = {"color": series.colour, "linestyle": series.linestyle, "label": series.label}
-                    figures.draw_history(axes, series.rows(history), name, **style)
+                    figures.draw_history(
+                        axes,
+                        series.rows(history),
+                        name,
+                        color=series.colour,
+                        linestyle=series.linestyle,
+                        linewidth=width,
+                        label=series.label,
+                    )
             figures.logarithmic(axes)
             axes.set(xlabel="epoch", ylabel=f"error of V$_{{ref}}$ [{unit}]", title=title)
         figures.shared_legend(fig)

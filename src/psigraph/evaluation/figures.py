@@ -148,7 +148,7 @@ def draw_history(axes: Axes, history: pd.DataFrame, column: str, **style: Any) -
     values = history[column].to_numpy(float)
     known = np.isfinite(values) & (values > 0)
     if known.any():
-        axes.plot(history["epoch"].to_numpy(float)[known], values[known], linewidth=1.6, **style)
+        axes.plot(history["epoch"].to_numpy(float)[known], values[known], **{"linewidth": 1.6, **style})
 
 
 def logarithmic(axes: Axes) -> None:
