@@ -38,6 +38,11 @@ def test_every_rule_declares_threads_memory_runtime_and_gpu(repository: Path) ->
     assert seen > 10
 
 
+def test_finished_run_leaves_nothing_but_results(undisturbed: Path, repository: Path) -> None:
+    new = {path.name for path in undisturbed.iterdir()} - {path.name for path in repository.iterdir()}
+    assert new <= {"results", ".snakemake", ".no-slurm"}
+
+
 def test_finished_run_has_nothing_left_to_do(undisturbed: Path) -> None:
     assert "Nothing to be done" in finish(undisturbed, "-n", "all")
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -153,15 +154,21 @@ def _psiapi_path() -> tuple[Path | None, dict[str, str]]:
 
 
 def _probe(command: list[str], environment: dict[str, str], found_by: str) -> Psi4Interpreter | str:
-    """Import Psi4 in `command`; return the interpreter, or the reason why it cannot be used."""
+    """Import Psi4 in `command`; return the interpreter, or the reason why it cannot be used.
+
+    Psi4 leaves a timer.dat where it stands, so it stands in a folder that is removed.
+    """
+    program = os.path.abspath(shutil.which(command[0]) or command[0])
     try:
-        run = subprocess.run(
-            [*command, "-c", _PROBE],
-            capture_output=True,
-            text=True,
-            timeout=_PROBE_TIMEOUT,
-            env=clean_environment(environment),
-        )
+        with tempfile.TemporaryDirectory(prefix="psigraph-probe-") as folder:
+            run = subprocess.run(
+                [program, *command[1:], "-c", _PROBE],
+                capture_output=True,
+                text=True,
+                timeout=_PROBE_TIMEOUT,
+                env=clean_environment(environment),
+                cwd=folder,
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     line = next((line for line in run.stdout.splitlines() if line.startswith(_MARK)), None)
