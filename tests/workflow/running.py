@@ -126,7 +126,7 @@ def _step(root: psutil.Process, job: str, ready: Callable[[], bool]) -> bool:
         return True
     for worker in workers:
         _signal(worker, signal.SIGCONT)
-    time.sleep(0.004)
+    time.sleep(0.002)
     return False
 
 
