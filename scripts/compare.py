@@ -1,11 +1,11 @@
 """Compare all runs of one experiment with their floors, and draw the pooled plots."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
 from psigraph.evaluation.experiment import compare_experiment
+from psigraph.script import run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -21,18 +21,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        compare_experiment(
-            args.experiment, args.predictions, args.histories, folds=args.folds, output=args.output, plots=args.plots
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    compare_experiment(
+        args.experiment, args.predictions, args.histories, folds=args.folds, output=args.output, plots=args.plots
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -1,11 +1,11 @@
 """Evaluate one run: predictions, metrics beside their floors, and plots."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
 from psigraph.evaluation.run import evaluate_run
+from psigraph.script import run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -23,25 +23,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        evaluate_run(
-            args.model,
-            args.shards,
-            args.split,
-            args.history,
-            expected={"experiment": args.experiment, "architecture": args.architecture, "seed": args.seed},
-            predictions_csv=args.predictions,
-            metrics_csv=args.metrics,
-            plots=args.plots,
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    evaluate_run(
+        args.model,
+        args.shards,
+        args.split,
+        args.history,
+        expected={"experiment": args.experiment, "architecture": args.architecture, "seed": args.seed},
+        predictions_csv=args.predictions,
+        metrics_csv=args.metrics,
+        plots=args.plots,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

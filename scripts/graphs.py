@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
 from psigraph.graphs.build import build_shard
 from psigraph.graphs.settings import GraphSettings
+from psigraph.script import run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -39,30 +39,24 @@ def named(items: list[str]) -> dict[str, list[Path]]:
     return files
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        stores = named(args.structures)
-        for dataset, paths in stores.items():
-            if len(paths) > 1:
-                raise ValueError(f"--structures names two files for dataset {dataset!r}")
-        settings = GraphSettings.from_config(args.settings, args.level_settings)
-        build_shard(
-            {dataset: paths[0] for dataset, paths in stores.items()},
-            named(args.quantum),
-            args.output,
-            args.skipped,
-            settings,
-            name=args.name,
-            shard=args.shard,
-            shards=args.shards or int(args.settings.get("shards", 1)),
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    stores = named(args.structures)
+    for dataset, paths in stores.items():
+        if len(paths) > 1:
+            raise ValueError(f"--structures names two files for dataset {dataset!r}")
+    settings = GraphSettings.from_config(args.settings, args.level_settings)
+    build_shard(
+        {dataset: paths[0] for dataset, paths in stores.items()},
+        named(args.quantum),
+        args.output,
+        args.skipped,
+        settings,
+        name=args.name,
+        shard=args.shard,
+        shards=args.shards or int(args.settings.get("shards", 1)),
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
 from psigraph.config import load_config, validate_config
 from psigraph.evaluation.report import write_report
+from psigraph.script import run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -21,20 +21,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        if args.config:
-            config = load_config(args.config)
-        else:
-            config = validate_config(json.loads(args.config_json), "--config-json")
-        write_report(config, args.results, output=args.output, summary=args.summary)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if args.config:
+        config = load_config(args.config)
+    else:
+        config = validate_config(json.loads(args.config_json), "--config-json")
+    write_report(config, args.results, output=args.output, summary=args.summary)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from psigraph.config import Dataset
+from psigraph.script import run
 from psigraph.structures.build import build_structures
 
 
@@ -21,24 +21,20 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    args = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+def dataset_of(name: str, settings: str) -> Dataset:
     try:
-        dataset: Dataset = TypeAdapter(Dataset).validate_python(json.loads(args.settings))
-        build_structures(dataset, args.dataset, args.output, args.rejected)
+        return TypeAdapter(Dataset).validate_python(json.loads(settings))
     except json.JSONDecodeError as error:
-        print(f"error: --settings is not JSON: {error}", file=sys.stderr)
-        return 1
+        raise ValueError(f"--settings is not JSON: {error}") from None
     except ValidationError as error:
         details = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-        print(f"error: --settings of dataset {args.dataset!r}: {details}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        raise ValueError(f"--settings of dataset {name!r}: {details}") from None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = parse(arguments)
+    build_structures(dataset_of(args.dataset, args.settings), args.dataset, args.output, args.rejected)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

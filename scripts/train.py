@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
+from psigraph.script import run
 from psigraph.training.engine import train_run
 
 
@@ -27,25 +27,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        train_run(
-            args.shards,
-            args.output_dir,
-            experiment=args.experiment,
-            architecture=args.architecture,
-            seed=args.seed,
-            settings=args.settings,
-            gpus=args.gpu,
-            threads=args.threads,
-        )
-    except (ValueError, RuntimeError, OSError) as error:
-        logging.getLogger("train").error("%s", error)
-        return 1
-    return 0
+    train_run(
+        args.shards,
+        args.output_dir,
+        experiment=args.experiment,
+        architecture=args.architecture,
+        seed=args.seed,
+        settings=args.settings,
+        gpus=args.gpu,
+        threads=args.threads,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))
