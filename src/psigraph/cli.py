@@ -1,7 +1,6 @@
 """The command `psigraph`: predictions for new dimers, and checks of configuration files."""
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -118,9 +117,9 @@ def run_check(args: argparse.Namespace) -> None:
 
 
 def run_schema(_args: argparse.Namespace) -> None:
-    from psigraph.config import Config
+    from psigraph.config_docs import schema
 
-    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(schema())
 
 
 def main(arguments: list[str] | None = None) -> int:

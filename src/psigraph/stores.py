@@ -159,10 +159,10 @@ def read_store(path: str | Path, *, format: str, version: int, remedy: str) -> S
     Raises StoreError where the file is missing, unreadable, of another format or version, or does not match its digest.
     """
     path = Path(path)
+    if path.suffix in (".pt", ".pth"):
+        raise StoreError(f"{path}: a torch cache is not read (it can run code on loading); build shards with: {remedy}")
     if not path.is_file():
         raise StoreError(f"{path}: no such file; make it with: {remedy}")
-    if path.suffix == ".pt":
-        raise StoreError(f"{path}: a torch cache is not read (it can run code on loading); build shards with: {remedy}")
     try:
         with h5py.File(path, "r") as file:
             attrs = dict(file.attrs)

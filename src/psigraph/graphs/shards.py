@@ -89,8 +89,6 @@ def write_skipped(path: str | Path, skipped: Sequence[Skipped]) -> None:
 def read_shard(path: str | Path) -> Store:
     """Read and verify one shard. Raises StoreError naming the file, what is wrong and the command that rebuilds it."""
     path = Path(path)
-    if path.suffix in (".pt", ".pth"):
-        raise StoreError(f"{path}: a torch cache is not read (loading one can run code); build shards with: {REMEDY}")
     store = read_store(path, format=FORMAT, version=VERSION, remedy=REMEDY)
     unit = store.settings.get("unit")
     for field in SHARD_FIELDS:

@@ -47,9 +47,8 @@ def read(dataset: RawFolder, *, labels: bool = True) -> ReadResult:
     if v_ref is None and labels:
         raise StructureError(f"{path}: lacks the column 'Vref'; it has {table.columns}")
     v_0 = reading.label_column(path, table.columns, "V0", dataset.unit)
-    ignored = [
-        c for c in table.columns if c not in _KNOWN and (c,) not in [column[:1] for column in (v_ref, v_0) if column]
-    ]
+    used = _KNOWN | {column[0] for column in (v_ref, v_0) if column}
+    ignored = [c for c in table.columns if c not in used]
     if ignored:
         logger.warning("%s: columns that are not used: %s", path, ", ".join(ignored))
     result = ReadResult((v_ref or v_0 or ("", ""))[1])
