@@ -37,6 +37,7 @@ wildcard_constraints:
 include: "rules/common.smk"
 include: "rules/structures.smk"
 include: "rules/quantum.smk"
+include: "rules/descriptors.smk"
 include: "rules/graphs.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
@@ -63,6 +64,7 @@ rule all:
 rule features:
     input:
         all_quantum_files(),
+        all_descriptor_files(),
     localrule: True
     threads: 1
     resources:

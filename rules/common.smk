@@ -4,6 +4,7 @@ import fcntl
 
 from psigraph.config import Config, ConfigError, Section, validate_config
 from psigraph.quantum import FEATURE_VERSION
+from psigraph.quantum.table import FEATURES
 from psigraph.stores import canonical_json
 from psigraph.structures.sources import StructureError, raw_files
 
@@ -81,11 +82,39 @@ def quantum_files_of(graphset: str) -> dict[str, list[str]]:
 def level_of(graphset: str) -> str:
     """Settings of a graphset's level of theory as JSON; `null` where Psi4 computes nothing."""
     level = CONFIG.graphsets[graphset].level
-    return as_json(CONFIG.levels[level]) if level in CONFIG.levels else "null"
+    return canonical_json(CONFIG.levels[level].identity()) if level in CONFIG.levels else "null"
+
+
+def features_of(level: str, program: str) -> str:
+    """Names of the features that `program` computes at a level, with commas."""
+    return ",".join(name for name in CONFIG.levels[level].computed() if FEATURES[name].program == program)
+
+
+def descriptor_files_of(graphset: str) -> dict[str, str]:
+    """Descriptor files by dataset; empty where the graphset takes nothing from them."""
+    settings = CONFIG.graphsets[graphset]
+    if not any(FEATURES[name].program in ("rdkit", "dftd4") for name in settings.needed_features()):
+        return {}
+    return {dataset: f"results/descriptors/{dataset}.h5" for dataset in settings.datasets}
+
+
+def shielding_files_of(graphset: str) -> dict[str, list[str]]:
+    """Files of magnetic shieldings by dataset; empty where the graphset takes none."""
+    settings = CONFIG.graphsets[graphset]
+    if "nmr_shielding" not in settings.needed_features():
+        return {}
+    return {
+        dataset: [file.replace("/quantum/", "/shieldings/") for file in quantum_files(dataset, settings.level)]
+        for dataset in settings.datasets
+    }
 
 
 def all_quantum_files() -> list[str]:
     return sorted({file for name in CONFIG.graphsets for files in quantum_files_of(name).values() for file in files})
+
+
+def all_descriptor_files() -> list[str]:
+    return sorted({file for name in CONFIG.graphsets for file in descriptor_files_of(name).values()})
 
 
 def shards(graphset: str) -> list[str]:
@@ -137,7 +166,7 @@ def run_settings(experiment: str, architecture: str) -> str:
     return canonical_json(
         {
             "graphset": graphset.model_dump(mode="json"),
-            "level": CONFIG.levels[graphset.level].model_dump(mode="json") if graphset.level in CONFIG.levels else None,
+            "level": CONFIG.levels[graphset.level].identity() if graphset.level in CONFIG.levels else None,
             "hyperparameters": item.architectures[architecture].model_dump(mode="json"),
             "split": item.split.model_dump(mode="json"),
             "training": item.training.model_dump(mode="json"),

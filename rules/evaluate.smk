@@ -1,7 +1,8 @@
 """Trained models to predictions, metrics beside their floors, and plots.
 
 In: models, splits and shards. Out: results/evaluation/{experiment}/... (tables) and results/plots/{experiment}/... A plot
-of an empty split is not drawn, so plots are declared as folders.
+of an empty split is not drawn, so plots are declared as folders. Experiments of one family that share their datasets
+are compared with each other: results/evaluation/experiments/{family}.csv and results/plots/experiments/{family}.
 """
 
 
@@ -88,4 +89,59 @@ rule compare:
     shell:
         "python {input.script} --experiment {wildcards.experiment} --folds {params.folds}"
         " --predictions {input.predictions} --histories {input.histories}"
+        " --output {output.table} --plots {output.plots} 2> {log}"
+
+
+rule compare_experiments:
+    input:
+        predictions=lambda wildcards: [
+            file
+            for experiment in experiments_of_family(wildcards.family)
+            for file in evaluations_of(experiment, "predictions.csv")
+        ],
+        metrics=lambda wildcards: [
+            file
+            for experiment in experiments_of_family(wildcards.family)
+            for file in evaluations_of(experiment, "metrics.csv")
+        ],
+        script=script("compare_experiments.py"),
+        modules=modules(
+            *(
+                f"evaluation/{name}"
+                for name in ("across", "across_figure", "bootstrap", "figures", "pooling", "tables")
+            ),
+            "metrics",
+        ),
+    output:
+        table=report(
+            ensure("results/evaluation/experiments/{family}.csv", non_empty=True),
+            caption="../docs/captions/experiments.rst",
+            category="experiments side by side",
+        ),
+        plots=report(
+            directory("results/plots/experiments/{family}"),
+            patterns=["{name}.png"],
+            caption="../docs/captions/experiments.rst",
+            category="experiments side by side",
+            labels={"family": "{family}", "datasets": "{name}"},
+        ),
+    log:
+        "results/logs/compare_experiments/{family}.log",
+    benchmark:
+        "results/benchmarks/compare_experiments/{family}.tsv"
+    conda:
+        "../envs/ml.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        baselines=lambda wildcards: [
+            f"{name}={' at '.join(filter(None, [graphset.v0, graphset.level]))}"
+            for name in experiments_of_family(wildcards.family)
+            for graphset in [CONFIG.graphsets[CONFIG.experiments[name].graphset]]
+        ],
+    shell:
+        "python {input.script} --baselines {params.baselines:q} --predictions {input.predictions}"
         " --output {output.table} --plots {output.plots} 2> {log}"

@@ -1,6 +1,6 @@
 """Structures and quantum features to graph shards.
 
-In: structure stores and, where the graphset names a level of theory, quantum stores. Out: results/graphs/{graphset}/
+In: structure stores and those stores of features that the graphset takes something from. Out: results/graphs/{graphset}/
 {shard}.h5 and, with a reason for every structure that is not in it, {shard}.skipped.csv.
 """
 
@@ -11,12 +11,15 @@ rule graph_shard:
             f"results/structures/{dataset}.h5" for dataset in CONFIG.graphsets[wildcards.graphset].datasets
         ],
         quantum=lambda wildcards: sum(quantum_files_of(wildcards.graphset).values(), []),
+        descriptors=lambda wildcards: list(descriptor_files_of(wildcards.graphset).values()),
+        shieldings=lambda wildcards: sum(shielding_files_of(wildcards.graphset).values(), []),
         script=script("graphs.py"),
         modules=modules(
             *(
                 f"graphs/{name}"
                 for name in ("build", "features", "graph", "multipoles", "neighbours", "settings", "shards")
             ),
+            "quantum/table",
             "structures/geometry",
             "fields",
             "stores",
@@ -47,7 +50,16 @@ rule graph_shard:
             for dataset, files in quantum_files_of(wildcards.graphset).items()
             for file in files
         ],
+        descriptors=lambda wildcards: [
+            f"--descriptors {dataset}={file}" for dataset, file in descriptor_files_of(wildcards.graphset).items()
+        ],
+        shieldings=lambda wildcards: [
+            f"--shieldings {dataset}={file}"
+            for dataset, files in shielding_files_of(wildcards.graphset).items()
+            for file in files
+        ],
     shell:
         "python {input.script} --name {wildcards.graphset} --settings {params.settings:q}"
         " --level-settings {params.level:q} --shard {wildcards.shard} --structures {params.structures}"
-        " {params.quantum} --output {output.shard} --skipped {output.skipped} 2> {log}"
+        " {params.quantum} {params.descriptors} {params.shieldings}"
+        " --output {output.shard} --skipped {output.skipped} 2> {log}"

@@ -45,11 +45,15 @@ rule quantum:
     params:
         script=script("quantum.py"),
         code=FEATURE_VERSION,
-        level=lambda wildcards: as_json(CONFIG.levels[wildcards.level]),
+        level=lambda wildcards: canonical_json(CONFIG.levels[wildcards.level].identity()),
+        features=lambda wildcards: features_of(wildcards.level, "psi4"),
         batches=lambda wildcards: CONFIG.datasets[wildcards.dataset].batches,
         store=str(CONFIG.quantum.store),
+        time_limit=CONFIG.quantum.time_limit_s,
         max_failed=CONFIG.quantum.max_failed,
+        file47=f" --file47 {CONFIG.quantum.file47}" if CONFIG.quantum.file47 else "",
     shell:
         "python {params.script} --structures {input.structures} --batch {wildcards.batch} --batches {params.batches}"
-        " --level {params.level:q} --interpreter {input.psi4} --store {params.store:q} --memory-mb {resources.mem_mb}"
-        " --max-failed {params.max_failed} --output {output} 2> {log}"
+        " --level {params.level:q} --features {params.features} --interpreter {input.psi4} --store {params.store:q}"
+        " --memory-mb {resources.mem_mb} --time-limit {params.time_limit} --max-failed {params.max_failed}"
+        "{params.file47} --output {output} 2> {log}"

@@ -1,7 +1,42 @@
-"""Everything computed to one table and one page.
+"""Everything computed to one table and two pages.
 
-In: metrics, comparisons, plots and the counts of every stage. Out: results/report/summary.csv and report.html.
+In: features, metrics, comparisons, plots and the counts of every stage. Out: results/report/summary.csv and report.html,
+and, where features were computed, features.html: their distributions, outliers, failures and times.
 """
+
+
+rule feature_report:
+    input:
+        structures=[f"results/structures/{name}.h5" for name in used_datasets()],
+        quantum=all_quantum_files(),
+        descriptors=all_descriptor_files(),
+        shieldings=sorted(
+            {f for name in CONFIG.graphsets for files in shielding_files_of(name).values() for f in files}
+        ),
+        script=script("feature_report.py"),
+        modules=modules(
+            *(f"evaluation/feature_{name}" for name in ("page", "series", "outliers", "figures")),
+            *(f"evaluation/{name}" for name in ("report_data", "report_tables", "figures")),
+            "quantum/table",
+        ),
+        templates=[HERE / f"src/psigraph/evaluation/{name}.html.j2" for name in ("features", "macros", "style")],
+    output:
+        ensure("results/report/features.html", non_empty=True),
+    log:
+        "results/logs/feature_report.log",
+    benchmark:
+        "results/benchmarks/feature_report.tsv"
+    conda:
+        "../envs/ml.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=as_json(CONFIG),
+    shell:
+        "python {input.script} --results results --config-json {params.config:q} --output {output} 2> {log}"
 
 
 rule html_report:
@@ -14,12 +49,18 @@ rule html_report:
         models=[model for name in CONFIG.experiments for model in models_of(name)],
         metrics=[file for name in CONFIG.experiments for file in evaluations_of(name, "metrics.csv")],
         comparisons=[f"results/evaluation/{name}/comparison.csv" for name in CONFIG.experiments],
+        across=[
+            f"results/evaluation/experiments/{family}.csv"
+            for family in sorted({graphset.family for graphset in CONFIG.graphsets.values()})
+            if len(experiments_of_family(family)) > 1
+        ],
+        features=rules.feature_report.output if all_quantum_files() or all_descriptor_files() else [],
         script=script("report.py"),
         modules=modules(
-            *(f"evaluation/{name}" for name in ("report", "report_data", "report_experiment", "report_provenance")),
-            *(f"evaluation/{name}" for name in ("report_tables", "tables", "figures")),
+            *(f"evaluation/{name}" for name in ("report", "report_across", "report_data", "report_experiment")),
+            *(f"evaluation/{name}" for name in ("report_provenance", "report_tables", "tables", "figures")),
         ),
-        template=HERE / "src/psigraph/evaluation/report.html.j2",
+        templates=[HERE / f"src/psigraph/evaluation/{name}.html.j2" for name in ("report", "macros", "style")],
     output:
         page=ensure("results/report/report.html", non_empty=True),
         summary=report(

@@ -1,4 +1,4 @@
-"""Build one shard of a graphset from structure stores and quantum files."""
+"""Build one shard of a graphset from structure stores and files of features."""
 
 import argparse
 import json
@@ -21,6 +21,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--quantum", nargs="*", action="extend", default=[], metavar="DATASET=FILE", help="quantum files, all batches"
     )
+    for kind in ("descriptors", "shieldings"):
+        parser.add_argument(
+            f"--{kind}", nargs="*", action="extend", default=[], metavar="DATASET=FILE", help=f"files of {kind}, all"
+        )
     parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
     parser.add_argument("--shards", type=int, help="how many there are; default: the entry's `shards`")
     parser.add_argument("--output", required=True, type=Path, help="shard to write (.h5)")
@@ -52,6 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
         args.output,
         args.skipped,
         settings,
+        descriptors=named(args.descriptors),
+        shieldings=named(args.shieldings),
         name=args.name,
         shard=args.shard,
         shards=args.shards or int(args.settings.get("shards", 1)),

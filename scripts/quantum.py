@@ -1,7 +1,7 @@
 """Compute one batch of structures in the Psi4 interpreter, wherever that is.
 
-The arguments are those of `psigraph.quantum.worker`. This process becomes the worker: one process to
-kill.
+The arguments are those of `psigraph.quantum.worker`. This process becomes the worker: one process to kill, with which
+its Psi4 dies.
 """
 
 import argparse

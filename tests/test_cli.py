@@ -61,6 +61,50 @@ def test_config_check_names_file_key_and_suggestion(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("action", "example"),
+    [("estimate", "psigraph quantum estimate --cores 8"), ("inspect", "psigraph quantum inspect results/quantum/")],
+)
+def test_help_of_quantum_shows_an_example(action: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, "quantum", action, "--help")
+    assert code == 0 and example in text
+
+
+def test_quantum_without_an_action_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, "quantum")
+    assert code != 0 and "ACTION" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["estimate"], "config.yaml: no such file"),
+        (
+            ["estimate", "--configfile", "{repository}/config.yaml", "--dataset", "dimers"],
+            "no dataset 'dimers' (did you",
+        ),
+        (
+            ["estimate", "--configfile", "{repository}/config.yaml"],
+            "make it with: snakemake --cores 1 results/structures/",
+        ),
+        (["inspect", "missing.h5"], "missing.h5: no such file"),
+    ],
+)
+def test_quantum_fails_with_one_line(
+    arguments: list[str],
+    message: str,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _ = run(capsys, "quantum", *(word.replace("{repository}", str(repository)) for word in arguments))
+    assert code == 1 and message in caplog.text and "Traceback" not in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
 def test_config_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run(capsys, "config", "schema")
     assert code == 0

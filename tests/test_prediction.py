@@ -13,9 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent / "evaluation"))
 from small_project import MONOMERS, SmallProject, xyz
 
 from psigraph.cli import main
+from psigraph.descriptors.compute import descriptors
+from psigraph.models import build_model
 from psigraph.prediction import Options, PredictionError, predict, rejected_path
 from psigraph.quantum.interpreter import InterpreterError, find_interpreter
+from psigraph.structures.xyz_folder import read_xyz_folder
 from psigraph.training.checkpoint import load_model, save_model
+from psigraph.units import energy_factor
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +144,8 @@ def test_fragment_a_divides_a_complex_that_bonds_do_not(zero_baseline: list[Path
         ({"cutoff": 5.0}, "their cutoff is 6.0 and 5.0"),
         ({"unit": "meV"}, "their unit is 'kcal/mol' and 'meV'"),
         ({"level": "given"}, "their level is None and 'given'"),
+        ({"atom_features": [["formal_charge", 3]]}, "their atom_features is [['mulliken_spd', 3]] and"),
+        ({"multipoles": False}, "their multipoles is True and False"),
     ],
 )
 def test_checkpoints_that_disagree_are_both_named(
@@ -201,32 +207,62 @@ def test_pt_of_something_else_is_refused(dimers: Path, tmp_path: Path, caplog: p
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_with_psi4(project: SmallProject, tmp_path: Path) -> None:
+LEVEL = {
+    "method": "hf",
+    "basis": "sto-3g",
+    "scf_type": "df",
+    "e_convergence": 1e-8,
+    "d_convergence": 1e-8,
+    "max_iterations": 100,
+}
+
+
+@pytest.fixture
+def new_dimers(tmp_path: Path) -> Path:
+    """A folder with two dimers, where there is a Psi4 to compute them."""
     try:
         find_interpreter()
     except InterpreterError as error:
         pytest.skip(f"no Psi4: {error}")
-    loaded = load_model(project.checkpoint(project.runs[0]))
-    level = {
-        "method": "hf",
-        "basis": "sto-3g",
-        "scf_type": "df",
-        "e_convergence": 1e-8,
-        "d_convergence": 1e-8,
-        "max_iterations": 100,
-    }
-    graphset = {**loaded.meta["graphset"], "v0": "hf", "level": level, "level_name": "small"}
-    save_model(tmp_path / "hf.pt", loaded.model, {**loaded.meta, "graphset": graphset})
     folder = tmp_path / "new"
     folder.mkdir()
     (folder / "hf2.xyz").write_text(xyz("hydrogen_fluoride", "hydrogen_fluoride", 3.5))
     (folder / "n2hf.xyz").write_text(xyz("nitrogen", "hydrogen_fluoride", 4.0))
+    return folder
+
+
+def test_with_psi4(project: SmallProject, new_dimers: Path, tmp_path: Path) -> None:
+    path = changed(project, 0, tmp_path / "hf.pt", v0="hf", level=LEVEL, level_name="small")
     options = Options(store=tmp_path / "store", threads=2)
-    table, rejected = predict([tmp_path / "hf.pt"], folder, tmp_path / "out.csv", options)
+    table, rejected = predict([path], new_dimers, tmp_path / "out.csv", options)
     assert len(table) == 2 and not rejected
     assert (table["v_0"].abs() > 1e-3).all() and (table["v_0"].abs() < 20).all()
     assert '"basis":"sto-3g"' in table["level"][0]
     kept = sorted(p.stat().st_mtime_ns for p in (tmp_path / "store").rglob("*") if p.is_file())
-    again, _ = predict([tmp_path / "hf.pt"], folder, tmp_path / "again.csv", options)
+    again, _ = predict([path], new_dimers, tmp_path / "again.csv", options)
     assert kept and sorted(p.stat().st_mtime_ns for p in (tmp_path / "store").rglob("*") if p.is_file()) == kept
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "out.csv").read_bytes() and len(again) == 2
+
+
+def test_other_features_of_psi4_and_descriptors(project: SmallProject, new_dimers: Path, tmp_path: Path) -> None:
+    """V_0 = HF-D4 and features of atoms by two programs; the difference to V_0 = HF is the D4 dispersion energy."""
+    loaded = load_model(project.checkpoint(project.runs[0]))
+    features = [["mulliken_charge", 1], ["hybridisation", 1]]
+    graphset = {**loaded.meta["graphset"], "level": LEVEL, "level_name": "small", "atom_features": features}
+    graphset |= {"multipoles": False, "v0": "hf-d4"}
+    options = Options(store=tmp_path / "store")
+    torch.manual_seed(0)
+    model = build_model("delta_coupling", loaded.model.hyperparameters, cutoff=6.0, length_scale=0.1, atom_width=2)
+    tables = {}
+    for v0 in ("hf", "hf-d4"):
+        path = tmp_path / f"{v0}.pt"
+        save_model(path, model, {**loaded.meta, "graphset": {**graphset, "v0": v0}})
+        tables[v0], rejected = predict([path], new_dimers, tmp_path / f"{v0}.csv", options)
+        assert not rejected
+    structures = read_xyz_folder(new_dimers, None).structures
+    assert [s.id for s in structures] == tables["hf"]["id"].tolist()
+    expected = [
+        float(descriptors(s).values["dispersion_d4"]) * energy_factor("hartree", "kcal/mol") for s in structures
+    ]
+    assert max(expected) < -0.01
+    np.testing.assert_allclose(tables["hf-d4"]["v_0"] - tables["hf"]["v_0"], expected, atol=1e-9)

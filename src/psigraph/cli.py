@@ -1,4 +1,4 @@
-"""The command `psigraph`: predictions for new dimers, and checks of configuration files."""
+"""The command `psigraph`: predictions, what the quantum stage takes and has made, checks of configuration files."""
 
 import argparse
 import logging
@@ -19,17 +19,34 @@ two neutral singlets. A and B are the two connected components, or the atoms tha
 Give the checkpoints of several seeds: the prediction is their mean, and their spread is written beside it.
 """
 
+ESTIMATE_EXAMPLE = """\
+examples:
+  psigraph quantum estimate --cores 8
+  psigraph quantum estimate --configfile configs/s66by8.yaml --dataset s66by8 --level hf-def2svp
+
+Run it where snakemake runs: it reads results/structures/DATASET.h5 and the store of Psi4 results. What is known
+already is not counted. Times follow t = a x nbf^p per SCF, fitted to your own wall times as soon as 20 are known.
+"""
+
+INSPECT_EXAMPLE = """\
+examples:
+  psigraph quantum inspect results/quantum/small_dimers/hf-def2svp/0.h5
+  psigraph quantum inspect results/quantum/small_dimers/hf-def2svp     # all its batches together
+  psigraph quantum inspect results/quantum/store                       # what is known, whatever the dataset
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     main = argparse.ArgumentParser(
         prog="psigraph",
-        description="psigraph beside its workflow: predict new dimers, check a configuration.",
+        description="psigraph beside its workflow: predict new dimers, look at Psi4's part, check a configuration.",
         epilog="The workflow itself runs with snakemake: snakemake --cores 8 all",
     )
     main.add_argument("--version", action="version", version=f"psigraph {__version__}")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_predict(commands)
+    _add_quantum(commands)
     _add_config(commands)
     return main
 
@@ -73,6 +90,40 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict.set_defaults(run=run_predict)
 
 
+def _add_quantum(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    quantum = commands.add_parser("quantum", help="estimate what Psi4's part takes, or see what it has made")
+    actions = quantum.add_subparsers(dest="action", required=True, metavar="ACTION")
+    estimate = actions.add_parser(
+        "estimate",
+        help="print structures, core-hours and disk before anything runs",
+        description="Print structures, SCFs, core-hours and disk of the quantum stage before anything runs.",
+        epilog=ESTIMATE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    estimate.add_argument(
+        "--configfile", type=Path, default=Path("config.yaml"), help="configuration (default config.yaml)"
+    )
+    estimate.add_argument("--dataset", help="only this dataset; default: all that a graphset takes through Psi4")
+    estimate.add_argument("--level", help="only this level of theory; default: those of the graphsets")
+    estimate.add_argument("--cores", type=int, default=1, help="batches that run at the same time (default 1)")
+    estimate.set_defaults(run=run_estimate)
+    inspect = actions.add_parser(
+        "inspect",
+        help="print what is in a quantum store",
+        description="Print level, versions, features, counts, failures and slowest structures of quantum stores.",
+        epilog=INSPECT_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    inspect.add_argument(
+        "file",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="batches (.h5), folders of them, or the store of Psi4 results",
+    )
+    inspect.set_defaults(run=run_inspect)
+
+
 def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     config = commands.add_parser("config", help="check a configuration file, or print the JSON schema of one")
     actions = config.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -102,6 +153,19 @@ def run_predict(args: argparse.Namespace) -> None:
         memory_mb=args.memory_mb,
     )
     predict(checkpoints, source, args.output, options)
+
+
+def run_estimate(args: argparse.Namespace) -> None:
+    from psigraph.quantum.estimate import estimate
+
+    config = load_config(args.configfile)
+    sys.stdout.write(estimate(config, dataset=args.dataset, level=args.level, cores=args.cores))
+
+
+def run_inspect(args: argparse.Namespace) -> None:
+    from psigraph.quantum.inspect import inspect
+
+    sys.stdout.write(inspect(args.file))
 
 
 def run_check(args: argparse.Namespace) -> None:

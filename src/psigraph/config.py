@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from psigraph.quantum.levels import check_level
+from psigraph.quantum.registry import select
+from psigraph.quantum.table import FEATURES
 from psigraph.units import ENERGY_UNITS
 
 EnergyUnit = Literal["kcal/mol", "kJ/mol", "eV", "meV", "hartree"]
@@ -20,6 +23,13 @@ if set(get_args(EnergyUnit)) != set(ENERGY_UNITS):
 
 #: Databases of psi4-data that carry real reference interaction energies.
 DATABASES = ("A24", "BBI", "HBC6", "JSCH", "NBC10", "RGC10", "S22by5", "S66by8", "SSI")
+#: Features that a baseline V_0 is made of.
+BASELINE_FEATURES: dict[str, tuple[str, ...]] = {
+    "hf": ("interaction_energy",),
+    "hf-d4": ("interaction_energy", "dispersion_d4"),
+    "mp2": ("interaction_energy_mp2",),
+    "sapt0": ("sapt0",),
+}
 MAX_CUTOFF = 50.0  # Å
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -85,6 +95,15 @@ class XyzFolder(DatasetBase):
     )
 
 
+class Qm9(DatasetBase):
+    """Molecules of QM9 (R. Ramakrishnan et al., Sci. Data 1, 140022, 2014) from the package qm9pack."""
+
+    source: Literal["qm9"]
+    path: Path | None = Field(None, description="folder with qm9_part1.csv, ...; default: that of the installed qm9pack")
+    min_heavy_atoms: int = Field(1, ge=1, description="smallest molecule, in atoms that are not hydrogen")
+    max_heavy_atoms: int | None = Field(None, ge=1, description="largest molecule, in atoms that are not hydrogen")
+
+
 class ExcitonPairs(DatasetBase):
     """Chromophore pairs with exciton couplings: pairs.csv.gz and geom.npz; the target is |J_exc| [meV]."""
 
@@ -93,9 +112,9 @@ class ExcitonPairs(DatasetBase):
 
 
 #: Values of `source`; pydantic inserts them into the location of an error.
-_SOURCES = ("psi4_databases", "raw_folder", "xyz_folder", "exciton_pairs")
+_SOURCES = ("psi4_databases", "raw_folder", "xyz_folder", "exciton_pairs", "qm9")
 
-Dataset = Annotated[Psi4Databases | RawFolder | XyzFolder | ExcitonPairs, Field(discriminator="source")]
+Dataset = Annotated[Psi4Databases | RawFolder | XyzFolder | ExcitonPairs | Qm9, Field(discriminator="source")]
 
 
 class Level(Section):
@@ -106,14 +125,37 @@ class Level(Section):
     scf_type: Literal["df", "pk", "direct"] = Field("df", description="two-electron integrals: density-fitted or exact")
     e_convergence: float = Field(1e-8, gt=0, le=1e-4, description="SCF energy convergence [hartree]")
     d_convergence: float = Field(1e-8, gt=0, le=1e-4, description="SCF density convergence (RMS orbital gradient)")
-    max_iterations: int = Field(100, ge=1, description="SCF iterations before the structure counts as not converged")
+    max_iterations: int = Field(100, ge=1, description="SCF iterations before other settings are tried")
+    reference: Literal["auto", "rohf"] = Field(
+        "auto", description="auto: RHF for singlets, UHF for the rest; rohf: ROHF for the rest"
+    )
+    features: list[str] = Field(
+        ["default"],
+        description="names of docs/features.md; `default` stands for those that cost next to nothing beside the SCF. "
+        "Not part of a level's identity: what is computed already is kept when the list changes",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Level":
+        check_level(self.identity(), self.computed())
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What results are found again by: all settings but the list of features."""
+        return self.model_dump(mode="json", exclude={"features"})
+
+    def computed(self) -> tuple[str, ...]:
+        """The features that Psi4 and PySCF compute at this level. Raises ValueError for an unknown name."""
+        return tuple(name for name in select(self.features) if FEATURES[name].program in ("psi4", "pyscf"))
 
 
 class Quantum(Section):
     """How Psi4 jobs run; none of it changes a result."""
 
     store: Path = Field(Path("results/quantum/store"), description="content-addressed store of Psi4 results")
-    memory_mb: int = Field(2000, ge=250, description="memory of one Psi4 process [MB]")
+    memory_mb: int = Field(2000, ge=450, description="memory of one Psi4 job [MB]")
+    time_limit_s: float = Field(3600, gt=0, description="longest time for one SCF with its features [s]")
+    file47: Path | None = Field(None, description="folder for input files of the NBO program (FILE47); null: none")
     runtime_min: int = Field(120, ge=1, description="time limit of one batch on a cluster [min]")
     max_failed: float = Field(0.2, ge=0, le=1, description="stop where a larger share of a batch fails")
 
@@ -124,9 +166,15 @@ class Graphset(Section):
     family: Literal["delta"] = Field(description="learning task")
     datasets: list[Name] = Field(min_length=1, description="names of datasets, concatenated")
     level: str | None = Field(description="a level of `levels`; `given` for features in the raw data; null for none")
-    v0: Literal["hf", "column", "zero"] = Field(
-        "hf", description="baseline V_0: counterpoise-corrected HF interaction energy, the raw data's column, or 0"
+    v0: Literal["hf", "hf-d4", "mp2", "sapt0", "column", "zero"] = Field(
+        "hf",
+        description="baseline V_0: the counterpoise-corrected interaction energy by HF, HF with D4 dispersion or MP2, the "
+        "one by SAPT0, the raw data's column, or 0",
     )
+    atom_features: list[str] = Field(
+        ["mulliken_spd"], description="features of atoms that models see, in this order; names of docs/features.md"
+    )
+    multipoles: bool = Field(True, description="whether the field node carries the dimer's dipole and quadrupole")
     unit: EnergyUnit = Field("kcal/mol", description="unit of V in shards, models and reports")
     cutoff: float = Field(12.0, description="neighbour cutoff between atoms [Å]")
     length_scale: float = Field(0.1, gt=0, description="internal length unit per Å")
@@ -139,11 +187,29 @@ class Graphset(Section):
             raise ValueError(f"cutoff must be above 0 and at most {MAX_CUTOFF:g} Å, got {value}")
         return value
 
+    @field_validator("atom_features")
+    @classmethod
+    def _atom_features(cls, names: list[str]) -> list[str]:
+        of_atoms = [name for name, feature in FEATURES.items() if feature.per == "atom"]
+        for name in names:
+            if name not in of_atoms:
+                raise ValueError(f"unknown feature of atoms {name!r}{did_you_mean(name, of_atoms)}; see docs/features.md")
+        if len(set(names)) != len(names):
+            raise ValueError(f"atom_features name a feature twice: {', '.join(names)}")
+        return names
+
     @model_validator(mode="after")
     def _baseline(self) -> "Graphset":
-        if self.v0 == "hf" and self.level in (None, "given"):
-            raise ValueError("v0: hf needs a level of theory that Psi4 computes; name one, or take v0: column or zero")
+        if self.v0 in BASELINE_FEATURES and self.level in (None, "given"):
+            raise ValueError(
+                f"v0: {self.v0} needs a level of theory that Psi4 computes; name one, or take v0: column or zero"
+            )
         return self
+
+    def needed_features(self) -> list[str]:
+        """The features its graphs are made of, where its level is one that Psi4 computes."""
+        names = [*self.atom_features, *BASELINE_FEATURES.get(self.v0, ()), "participation_ratio"]
+        return list(dict.fromkeys([*names, "dipole", "quadrupole"] if self.multipoles else names))
 
 
 class Split(Section):
@@ -246,6 +312,7 @@ class Config(Section):
                 _must_exist(f"graphsets.{name}.datasets", dataset, self.datasets)
             if graphset.level not in (None, "given"):
                 _must_exist(f"graphsets.{name}.level", str(graphset.level), self.levels)
+                _must_compute(name, graphset, self.levels[str(graphset.level)])
         for name, experiment in self.experiments.items():
             _must_exist(f"experiments.{name}.graphset", experiment.graphset, self.graphsets)
         if "given" in self.levels:
@@ -262,6 +329,16 @@ def did_you_mean(word: str, known: Any) -> str:
 def _must_exist(where: str, name: str, known: Any) -> None:
     if name not in known:
         raise ValueError(f"{where}: no entry {name!r}{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}")
+
+
+def _must_compute(name: str, graphset: Graphset, level: Level) -> None:
+    computed = level.computed()
+    missing = [n for n in graphset.needed_features() if FEATURES[n].program in ("psi4", "pyscf") and n not in computed]
+    if missing:
+        raise ValueError(
+            f"graphsets.{name}: level {graphset.level!r} does not compute {', '.join(missing)}; "
+            f"add to levels.{graphset.level}.features"
+        )
 
 
 def load_config(path: str | Path) -> Config:
@@ -314,6 +391,7 @@ _SECTIONS: tuple[type[Section], ...] = (
     RawFolder,
     XyzFolder,
     ExcitonPairs,
+    Qm9,
     Level,
     Quantum,
     Graphset,

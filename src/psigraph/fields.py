@@ -1,8 +1,9 @@
 """Every field of a graph shard and of a PyG sample, once: shape, types, unit, irreps and meaning.
 
 Legend of shapes: n graphs of a shard, N atoms of one graph, ΣN atoms of all graphs, P undirected pairs of one graph,
-ΣP of all graphs, E = 2P directed edges of one graph. The internal length unit is 1 Å / `length_scale`, 10 Å by default;
-`V` is the unit of the labels, which a shard states (`unit`). Uses only the standard library.
+ΣP of all graphs, E = 2P directed edges of one graph, K columns of the graphset's `atom_features`. The internal length
+unit is 1 Å / `length_scale`, 10 Å by default; `V` is the unit of the labels, which a shard states (`unit`). Uses only
+the standard library.
 """
 
 from dataclasses import dataclass
@@ -61,18 +62,19 @@ FIELDS: tuple[Field, ...] = (
     Field("fragment", "1", "0e", "0: monomer A, 1: monomer B", ("(ΣN,)", "uint8")),
     Field(
         "atomic_node_attr",
-        "electrons",
-        "3x0e",
-        "Mulliken populations of s, p and d functions; 0 without a level of theory",
-        ("(ΣN,3)", "float64"),
-        ("(N,3)", "float"),
+        "of each feature",
+        "Kx0e",
+        "the graphset's atom_features side by side; by default the Mulliken populations of s, p and d functions "
+        "[electrons]; 0 where Psi4 gives them and there is no level of theory",
+        ("(ΣN,K)", "float64"),
+        ("(N,K)", "float"),
     ),
     Field(
         "field_node_features",
         "e·Å × length_scale, e·Å² × length_scale²",
         "1x1o+1x2e",
         "the dimer's dipole (x, y, z) and quadrupole (5 real l = 2 components in e3nn's order) about the unweighted "
-        "centroid of its atoms; 0 without a level of theory",
+        "centroid of its atoms; 0 without a level of theory or with multipoles: false",
         ("(n,8)", "float64"),
         ("(1,8)", "float"),
     ),
@@ -80,7 +82,7 @@ FIELDS: tuple[Field, ...] = (
         "u",
         "Å × length_scale, rad, V, 1",
         "4x0e",
-        "R between the monomers, angle theta, baseline V_0, participation ratio PR",
+        "R between the monomers, angle theta, baseline V_0, participation ratio PR (0 with participation: false)",
         ("(n,4)", "float64"),
         ("(1,4)", "float"),
     ),

@@ -1,8 +1,8 @@
 """Predictions for new dimers: the same stages as the workflow, from raw files to V_ref.
 
-Reads dimers, runs Psi4 where the checkpoints' level of theory needs it, builds graphs with the checkpoints' settings
-and asks every checkpoint. The prediction is the mean over checkpoints; their spread and what lies outside the training
-data stand beside it.
+Reads dimers, runs Psi4 and the descriptors as far as the checkpoints' features need them, builds graphs with the
+checkpoints' settings and asks every checkpoint. The prediction is the mean over checkpoints; their spread and what lies
+outside the training data stand beside it.
 """
 
 import csv
@@ -23,7 +23,7 @@ from psigraph.evaluation.inference import predict_delta
 from psigraph.graphs.build import build_shard
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.loader import make_loader
-from psigraph.graphs.settings import GraphSettings
+from psigraph.graphs.settings import IDENTITY, GraphSettings
 from psigraph.graphs.shards import ShardSet, read_shards
 from psigraph.novelty import CHECKS, novelty
 from psigraph.quantum.interpreter import find_interpreter, worker_call
@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64  # graphs; changes nothing but speed
 REJECTED_COLUMNS = ("id", "source", "stage", "reason")
-#: Settings of the graphset in which all checkpoints must agree.
-SHARED = ("family", "unit", "cutoff", "length_scale", "v0", "level")
 
 
 class PredictionError(ValueError):
@@ -82,6 +80,7 @@ class Options:
     store: Path | None = None  # folder that keeps Psi4 results
     threads: int = 1  # Psi4 processes
     memory_mb: int = 2000  # of one Psi4 process
+    time_limit_s: float = 3600  # for one SCF with its features
 
 
 def predict(
@@ -128,7 +127,7 @@ def check_agreement(models: Sequence[Checkpoint]) -> None:
     """Raise PredictionError naming both files where two checkpoints need different graphs or predict other things."""
     first = models[0]
     for other in models[1:]:
-        for key in SHARED:
+        for key in IDENTITY:
             a, b = first.graphset[key], other.graphset[key]
             if canonical_json(a) != canonical_json(b):
                 raise PredictionError(
@@ -140,7 +139,7 @@ def check_agreement(models: Sequence[Checkpoint]) -> None:
 def graph_settings(model: Checkpoint) -> GraphSettings:
     """Return the settings of the graphs that a checkpoint needs."""
     graphset = model.graphset
-    return GraphSettings(**{key: graphset[key] for key in SHARED}, level_name=str(graphset.get("level_name") or ""))
+    return GraphSettings.from_identity(graphset, str(graphset.get("level_name") or ""))
 
 
 def read_dimers(source: Path, options: Options) -> ReadResult:
@@ -167,11 +166,18 @@ def _graphs(
     """Take structures through Psi4 and the graphs stage in a temporary folder; return graphs and what was left out."""
     structures = folder / "structures.h5"
     write_structures(structures, result.structures, unit=result.unit or settings.unit, settings={})
-    quantum = {}
-    if settings.computed:
-        quantum = {"new": _quantum(structures, len(result.structures), settings, folder, options)}
     shard, skipped = folder / "graphs.h5", folder / "skipped.csv"
-    build_shard({"new": structures}, quantum, shard, skipped, settings, allow_unlabelled=True)
+    files = _feature_files(structures, len(result.structures), settings, folder, options)
+    build_shard(
+        {"new": structures},
+        {"new": files.get("quantum", [])},
+        shard,
+        skipped,
+        settings,
+        descriptors={"new": files.get("descriptors", [])},
+        shieldings={"new": files.get("shieldings", [])},
+        allow_unlabelled=True,
+    )
     with open(skipped, newline="", encoding="utf-8") as handle:
         left_out = [
             Rejected(row["id"], row["source"], _stage(row["reason"]), row["reason"]) for row in csv.DictReader(handle)
@@ -179,8 +185,41 @@ def _graphs(
     return read_shards([shard]), left_out
 
 
+def _feature_files(
+    structures: Path, n: int, settings: GraphSettings, folder: Path, options: Options
+) -> dict[str, list[Path]]:
+    """Compute what the graphs are made of; return the files by kind (quantum, descriptors, shieldings)."""
+    files: dict[str, list[Path]] = {}
+    if settings.needed("psi4"):
+        files["quantum"] = _quantum(structures, n, settings, folder, options)
+    if settings.needed("rdkit", "dftd4"):
+        from psigraph.descriptors.build import build_descriptors  # brings RDKit and dftd4
+
+        files["descriptors"] = [folder / "descriptors.h5"]
+        build_descriptors(structures, files["descriptors"][0], processes=options.threads)
+    if settings.needed("pyscf"):
+        from psigraph.descriptors.shielding_batches import ShieldingJob, build_shieldings  # brings PySCF
+
+        assert isinstance(settings.level, Mapping)
+        files["shieldings"] = [folder / "shieldings.h5"]
+        job = ShieldingJob(
+            structures,
+            batch=0,
+            batches=1,
+            level=settings.level,
+            store=options.store or folder / "store",
+            output=files["shieldings"][0],
+            time_s=options.time_limit_s,
+            memory_mb=options.memory_mb,
+            max_failed=1.0,
+        )
+        build_shieldings(job)
+    return files
+
+
 def _stage(reason: str) -> str:
-    return "quantum" if reason.startswith("quantum") else "graphs"
+    stages = {"quantum": "quantum", "descriptors": "descriptors", "no Lewis structure": "descriptors"}
+    return next((stage for start, stage in stages.items() if reason.startswith(start)), "graphs")
 
 
 def _quantum(structures: Path, n: int, settings: GraphSettings, folder: Path, options: Options) -> list[Path]:
@@ -198,8 +237,10 @@ def _quantum(structures: Path, n: int, settings: GraphSettings, folder: Path, op
                 "batch": batch,
                 "batches": batches,
                 "level": canonical_json(settings.level),
+                "features": ",".join(settings.needed("psi4")),
                 "store": options.store or folder / "store",
                 "output": output,
+                "time-limit": options.time_limit_s,
                 "memory-mb": options.memory_mb,
                 "max-failed": 1.0,
             }

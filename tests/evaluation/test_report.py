@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from small_project import SmallProject
 
-from psigraph.evaluation.report import render, report_context, summary_table, symbols, write_report
-from psigraph.evaluation.report_experiment import answers
-from psigraph.evaluation.report_tables import counted
+from psigraph.config import validate_config
+from psigraph.evaluation.report import report_context, summary_table, write_report
+from psigraph.evaluation.report_experiment import answers, question
+from psigraph.evaluation.report_provenance import references
+from psigraph.evaluation.report_tables import counted, render, symbols
 from psigraph.evaluation.tables import SUMMARY_COLUMNS
 
 
@@ -70,7 +72,7 @@ def test_report_is_one_self_contained_page(written: Path) -> None:
 def test_text_from_files_is_escaped(project: SmallProject) -> None:
     context = report_context(project.config, project.results, project.runs, summary_table(project.runs))
     context["title"] = "<script>alert(1)</script>"
-    html = render(context)
+    html = render("report.html.j2", context)
     assert "<script>" not in html and "&lt;script&gt;" in html
     assert symbols("V_0 < V_ref & V_0x") == "V<sub>0</sub> &lt; V<sub>ref</sub> &amp; V_0x"
 
@@ -130,3 +132,29 @@ def test_nothing_held_out_is_said() -> None:
 def test_rare_reasons_are_joined() -> None:
     assert counted(["b", "a", "b"]) == [("b", 2), ("a", 1)]
     assert counted([str(i) for i in range(25)], most=20)[-1] == ("… 5 further reasons", 5)
+
+
+def test_report_points_to_the_page_on_features(project: SmallProject, tmp_path: Path) -> None:
+    (tmp_path / "features.html").write_text("here")
+    write_report(project.config, project.results, output=tmp_path / "r.html", summary=tmp_path / "s.csv")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.findall(r"href=\"([^\"]*)\"", html) == ["features.html"]
+
+
+@pytest.mark.parametrize(
+    ("v0", "words"),
+    [
+        ("hf", "correct counterpoise-corrected HF/def2-svp interaction energies"),
+        ("hf-d4", "correct counterpoise-corrected HF-D4/def2-svp interaction energies"),
+        ("mp2", "correct counterpoise-corrected MP2/def2-svp interaction energies"),
+        ("sapt0", "correct SAPT0/def2-svp interaction energies"),
+    ],
+)
+def test_every_baseline_has_its_question(project: SmallProject, v0: str, words: str) -> None:
+    raw = project.config.model_dump(mode="json")
+    features = ["default", "interaction_energy_mp2", "sapt0"]
+    raw["levels"] = {"small": {"basis": "def2-svp", "features": features}}
+    raw["graphsets"]["pairs"] |= {"level": "small", "v0": v0}
+    config = validate_config(raw)
+    assert words in question(config, "delta")
+    assert ("dispersion_d4" in {n.removeprefix("Feature ") for n, _ in references(config)}) == (v0 == "hf-d4")

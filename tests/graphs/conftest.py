@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from psigraph.graphs.settings import GraphSettings
-from psigraph.quantum.model import DimerResult, failed
+from psigraph.quantum.model import Result
 from psigraph.quantum.store import write_quantum
 from psigraph.structures.model import Structure
 from psigraph.structures.store import read_structures, write_structures
@@ -24,12 +24,26 @@ LEVEL = {
     "d_convergence": 1e-8,
     "max_iterations": 100,
 }
+FEATURES = (
+    "energy",
+    "interaction_energy",
+    "interaction_energy_mp2",
+    "sapt0",
+    "dipole",
+    "quadrupole",
+    "mulliken_spd",
+    "mulliken_charge",
+    "participation_ratio",
+)
+DESCRIPTORS = ("dispersion_d4", "stereocentres", "hybridisation", "free_atom_valence")
 
 
 class Maker:
     """Random dimers and features; everything follows from the seed."""
 
     level = LEVEL
+    features = FEATURES
+    descriptor_names = DESCRIPTORS
 
     def __init__(self, seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
@@ -48,25 +62,37 @@ class Maker:
         }
         return Structure(id=id, **{**values, **changes})
 
-    def result(self, structure: Structure, status: str = "ok") -> DimerResult:
+    def result(self, structure: Structure, status: str = "ok") -> Result:
+        """Return random values of FEATURES, as a calculation of a dimer gives them."""
         n = structure.n_atoms
         if status != "ok":
-            return failed(status, "it did not converge", n)
+            return Result(status, "it did not converge", n_atoms=n, n_systems=3)
         quadrupole = self.rng.normal(size=(3, 3, 3))
         quadrupole = quadrupole + quadrupole.transpose(0, 2, 1)
         quadrupole -= np.trace(quadrupole, axis1=1, axis2=2)[:, None, None] * np.eye(3) / 3
-        return DimerResult(
-            status="ok",
-            energy=self.rng.normal(size=3),
-            interaction_energy=float(self.rng.normal()) * 1e-3,
-            dipole=self.rng.normal(size=(3, 3)),
-            quadrupole=quadrupole,
-            origin=structure.positions.mean(axis=0),
-            mulliken_spd=self.rng.random((n, 3)),
-            mulliken_charge=self.rng.normal(size=n),
-            participation_ratio=1 + float(self.rng.random()),
-            psi4_version="1.3.2",
-        )
+        values = {
+            "energy": self.rng.normal(size=3),
+            "interaction_energy": np.array(self.rng.normal() * 1e-3),
+            "interaction_energy_mp2": np.array(self.rng.normal() * 1e-3),
+            "sapt0": self.rng.normal(size=5) * 1e-3,
+            "dipole": self.rng.normal(size=(3, 3)),
+            "quadrupole": quadrupole,
+            "mulliken_spd": self.rng.random((n, 3)),
+            "mulliken_charge": self.rng.normal(size=n),
+            "participation_ratio": np.array(1 + self.rng.random()),
+        }
+        origin = structure.positions.mean(axis=0)
+        return Result("ok", values=values, origin=origin, psi4_version="1.3.2", n_atoms=n, n_systems=3)
+
+    def descriptors(self, structure: Structure) -> Result:
+        n = structure.n_atoms
+        values = {
+            "dispersion_d4": np.array(-abs(self.rng.normal()) * 1e-3),
+            "stereocentres": np.zeros(3),
+            "hybridisation": self.rng.integers(0, 5, n).astype(np.uint8),
+            "free_atom_valence": self.rng.integers(0, 5, (n, 4)).astype(np.uint8),
+        }
+        return Result("ok", values=values, origin=structure.positions.mean(axis=0), n_atoms=n, n_systems=3)
 
     def structures_file(self, path, structures, unit="kcal/mol"):
         write_structures(path, structures, unit=unit, settings={"source": "test"})
@@ -88,10 +114,27 @@ class Maker:
                 ids=[structures.ids[i] for i in rows],
                 index=rows,
                 results=[results[i] for i in rows],
+                names=FEATURES,
                 level=level,
                 structures_digest=structures.digest,
             )
         return paths, results
+
+    def descriptor_file(self, path, structures_path):
+        """Write a file with random descriptors for all structures of a store; return path and results."""
+        structures = read_structures(structures_path)
+        results = [self.descriptors(structures.structure(i)) for i in range(len(structures))]
+        write_quantum(
+            path,
+            ids=structures.ids,
+            index=range(len(structures)),
+            results=results,
+            names=DESCRIPTORS,
+            level=None,
+            structures_digest=structures.digest,
+            program="rdkit",
+        )
+        return path, results
 
 
 @pytest.fixture

@@ -51,12 +51,12 @@ def built(tmp_path, maker, hf_settings):
         separation, theta = plain[i].u[0, 0].item() * 10, plain[i].u[0, 1].item()
         moved = replace(s, positions=positions, separation=separation, theta=theta)
         features = Features(
-            mulliken_spd=r.mulliken_spd,
-            dipole=rotation @ r.dipole[0],
-            quadrupole=rotation @ r.quadrupole[0] @ rotation.T,
+            atoms=r.values["mulliken_spd"],
+            dipole=rotation @ r.values["dipole"][0],
+            quadrupole=rotation @ r.values["quadrupole"][0] @ rotation.T,
             origin=positions.mean(axis=0),
-            interaction_energy=r.interaction_energy,
-            participation_ratio=r.participation_ratio,
+            baseline=float(r.values["interaction_energy"]),
+            participation_ratio=float(r.values["participation_ratio"]),
         )
         graph = graph_from_structure(moved, hf_settings, features, unit="kcal/mol")
         names = ["z_atoms", "pos_atoms", "atomic_node_attr", "field_node_features", "u", "y", "y_true_vref", "pairs"]

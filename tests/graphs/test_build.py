@@ -43,14 +43,14 @@ def test_numbers_come_from_structure_and_quantum(tmp_path, maker, hf_settings):
     for i, (s, result) in enumerate(zip(structures, results, strict=True)):
         atoms = slice(*shard["offsets"][i : i + 2])
         found = dimer_geometry(s.z, s.positions, s.fragment)
-        v_0 = result.interaction_energy * HARTREE_EV * factor
+        v_0 = result.values["interaction_energy"] * HARTREE_EV * factor
         np.testing.assert_array_equal(shard["z_atoms"][atoms], s.z)
         np.testing.assert_allclose(shard["pos_atoms"][atoms], s.positions * 0.1, rtol=1e-15)
         np.testing.assert_array_equal(shard["fragment"][atoms], s.fragment)
-        np.testing.assert_array_equal(shard["atomic_node_attr"][atoms], result.mulliken_spd)
-        expected = field_features(result.dipole[0], result.quadrupole[0], 0.1)
+        np.testing.assert_array_equal(shard["atomic_node_attr"][atoms], result.values["mulliken_spd"])
+        expected = field_features(result.values["dipole"][0], result.values["quadrupole"][0], 0.1)
         np.testing.assert_allclose(shard["field_node_features"][i], expected, atol=1e-14)
-        u = [found.separation * 0.1, found.theta, v_0, result.participation_ratio]
+        u = [found.separation * 0.1, found.theta, v_0, result.values["participation_ratio"]]
         np.testing.assert_allclose(shard["u"][i], u, rtol=1e-12)
         np.testing.assert_allclose(shard["y_true_vref"][i], s.v_ref * factor, rtol=1e-12)
         np.testing.assert_allclose(shard["y"][i], s.v_ref * factor - v_0, rtol=1e-12)
@@ -63,8 +63,9 @@ def test_numbers_come_from_structure_and_quantum(tmp_path, maker, hf_settings):
 def test_shard_has_the_listed_fields_with_their_types_and_units(shard_paths):
     for path in shard_paths:
         shard = read_shard(path)
+        assert shard.attributes["atom_features"].startswith("mulliken_spd (3,) [electrons]: Mulliken populations")
         n, atoms, pairs = len(shard["ids"]), int(shard["offsets"][-1]), int(shard["pair_offsets"][-1])
-        sizes = {"n": n, "n+1": n + 1, "ΣN": atoms, "ΣP": pairs}
+        sizes = {"n": n, "n+1": n + 1, "ΣN": atoms, "ΣP": pairs, "K": 3}
         assert set(shard.columns) == {field.name for field in SHARD_FIELDS}
         for field in SHARD_FIELDS:
             shape, dtype = field.shard
@@ -177,13 +178,13 @@ def test_given_features_are_shifted_to_the_centroid_of_a_charged_dimer(maker):
     s = maker.structure("x", charge=(1, 1), v_0=0.5, pr=1.5, has_given=True, given_mulliken_spd=np.ones((7, 3)))
     s.given_dipole, s.given_origin = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.0, -1.0])
     s.given_quadrupole = np.diag([1.0, 1.0, -2.0])
-    graph = graph_from_structure(s, settings, given_features(s), unit="eV")
+    graph = graph_from_structure(s, settings, given_features(s, settings), unit="eV")
     moments = shift_moments(2.0, s.given_dipole, s.given_quadrupole, s.positions.mean(axis=0) - s.given_origin)
     np.testing.assert_allclose(graph.field_node_features, field_features(*moments, 0.1))
     assert graph.u[2] == 500.0 and graph.u[3] == 1.5 and np.isclose(graph.y, s.v_ref * 1000 - 500)
     s.pr = np.nan
     with pytest.raises(SkippedStructure, match=r"no PR in the raw data \(level: given\)"):
-        graph_from_structure(s, settings, given_features(s), unit="eV")
+        graph_from_structure(s, settings, given_features(s, settings), unit="eV")
 
 
 def test_rows_without_given_features_are_left_out(tmp_path, maker):

@@ -17,7 +17,7 @@ from psigraph.stores import StoreError
 def test_sample_has_the_listed_fields(shard_paths):
     dataset = CachedDimerDataset(shard_paths, spherical_harmonics=True)
     for sample in (dataset[i] for i in range(len(dataset))):
-        sizes = {"N": sample.num_nodes, "E": sample.edge_index_atoms.shape[1]}
+        sizes = {"N": sample.num_nodes, "E": sample.edge_index_atoms.shape[1], "K": 3}
         assert set(sample.keys()) == {field.name for field in DATA_FIELDS} | {"num_nodes"}
         for field in DATA_FIELDS:
             shape, dtype = field.data

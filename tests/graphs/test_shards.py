@@ -27,6 +27,10 @@ def test_matching_shards_pass(shard_paths, hf_settings):
         ({"v0": "zero"}, "v0 hf", "zero"),
         ({"level": None, "v0": "zero"}, "level {basis: def2-svp", "none"),
         ({"level": "given", "v0": "column"}, "level {basis: def2-svp", "given"),
+        ({"atom_features": ["mulliken_charge"]}, r"atom_features [mulliken_spd]", "[mulliken_charge]"),
+        ({"atom_features": []}, r"atom_features [mulliken_spd]", "[]"),
+        ({"multipoles": False}, "multipoles True", "False"),
+        ({"participation": False}, "participation True", "False"),
     ],
 )
 def test_shards_of_other_settings_are_refused(shard_paths, hf_settings, change, found, asked):
@@ -139,14 +143,43 @@ def test_shards_are_read_without_this_project(shard_paths):
         ({"cutoff": 0}, "cutoff must be positive and finite, got 0"),
         ({"length_scale": -1.0}, "length_scale must be positive"),
         ({"unit": "kcal"}, "unknown unit 'kcal'"),
-        ({"v0": "mp2"}, "unknown v0 'mp2'"),
+        ({"v0": "mp3"}, "unknown v0 'mp3'; known: hf, hf-d4, mp2, sapt0, column, zero"),
         ({"v0": "hf"}, "v0 'hf' needs a level of theory"),
+        ({"v0": "hf-d4"}, "v0 'hf-d4' needs a level of theory"),
+        ({"atom_features": ["npa_charges"]}, r"'npa_charges' is no feature of atoms \(did you mean 'npa_charge'\?\)"),
+        ({"atom_features": ["dipole"]}, "'dipole' is no feature of atoms"),
+        ({"atom_features": ["aromatic", "aromatic"]}, "'aromatic' stands there more than once"),
+        ({"atom_features": ["npa_charge"]}, "npa_charge needs a level of theory"),
+        ({"level": "given", "atom_features": ["aromatic"]}, "the raw data give mulliken_spd alone"),
         ({"level": "hf-def2svp"}, "comes without its settings"),
     ],
 )
 def test_settings_that_cannot_be(changes, message):
     with pytest.raises(ValueError, match=message):
         GraphSettings(**{"level": None, "v0": "zero", **changes})
+
+
+def test_settings_survive_their_identity(hf_settings):
+    changes = {"atom_features": ["hybridisation", "mulliken_spd"], "multipoles": False, "v0": "hf-d4"}
+    settings = dataclasses.replace(hf_settings, **changes)
+    assert settings.identity()["atom_features"] == [["hybridisation", 1], ["mulliken_spd", 3]]
+    assert settings.atom_width == 4
+    again = GraphSettings.from_identity({**settings.identity(), "further": 1}, settings.level_name)
+    assert again == settings
+
+
+def test_features_by_program(hf_settings):
+    settings = dataclasses.replace(
+        hf_settings, atom_features=["nmr_shielding", "hybridisation", "npa_charge"], v0="hf-d4", multipoles=False
+    )
+    psi4 = ("interaction_energy", "participation_ratio", "npa_charge")
+    assert settings.needed("psi4") == psi4
+    assert settings.needed("rdkit", "dftd4") == ("dispersion_d4", "stereocentres", "hybridisation")
+    assert settings.needed("pyscf") == ("nmr_shielding",) and len(settings.needed()) == 7
+    assert set(hf_settings.needed()) == {
+        *("interaction_energy", "participation_ratio", "dipole", "quadrupole", "mulliken_spd")
+    }
+    assert GraphSettings(v0="zero").needed() == () and GraphSettings(level="given", v0="zero").needed() == ()
 
 
 def test_settings_from_a_config_entry(hf_settings):

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from synthetic import CUTOFF, SCALE, batch, moved, permuted, random_graphs, reconnected, training_arrays
 
 from psigraph.graphs.graph import Graph
+from psigraph.graphs.settings import atom_columns
 from psigraph.models import build_model
 from psigraph.training.checkpoint import load_model, save_model
 from psigraph.training.losses import distance_weighted_l1_on_vref_loss
@@ -30,6 +31,23 @@ _trained: dict[tuple[type, torch.dtype, int], Any] = {}
 class ModelSuite:
     architecture: ClassVar[str]
     hyperparameters: ClassVar[dict[str, Any]]
+    #: Features of each atom, as names of the table; a subclass may take others.
+    atom_features: ClassVar[tuple[str, ...]] = ("mulliken_spd",)
+
+    @property
+    def width(self) -> int:
+        return sum(columns for _, columns in self.columns)
+
+    @property
+    def columns(self) -> list[list[Any]]:
+        return atom_columns(self.atom_features)
+
+    def random_graphs(self, n: int, seed: int = 0) -> list[Graph]:
+        return random_graphs(n, seed, width=self.width)
+
+    def untrained(self) -> Any:
+        graphs = {"cutoff": CUTOFF, "length_scale": SCALE, "atom_width": self.width}
+        return build_model(self.architecture, self.hyperparameters, **graphs)
 
     @pytest.fixture(autouse=True)
     def _exact_products(self) -> Iterator[None]:
@@ -40,16 +58,16 @@ class ModelSuite:
 
     @pytest.fixture
     def graphs(self) -> list[Graph]:
-        return random_graphs(6)
+        return self.random_graphs(6)
 
     def model(self, dtype: torch.dtype = torch.float32, seed: int = 0) -> Any:
         """Return a model with the normalisation of a training set, after some steps of training."""
         if (type(self), dtype, seed) in _trained:
             return copy.deepcopy(_trained[type(self), dtype, seed])
         torch.manual_seed(seed)
-        model = build_model(self.architecture, self.hyperparameters, cutoff=CUTOFF, length_scale=SCALE).to(dtype)
-        model.fit_normalisation(training_arrays(random_graphs(20, seed=1)))
-        train(model, batch(random_graphs(8, seed=1), dtype), steps=40)
+        model = self.untrained().to(dtype)
+        model.fit_normalisation(training_arrays(self.random_graphs(20, seed=1)))
+        train(model, batch(self.random_graphs(8, seed=1), dtype), steps=40)
         _trained[type(self), dtype, seed] = model.eval()
         return copy.deepcopy(model)
 
@@ -112,6 +130,18 @@ class ModelSuite:
         singles = torch.cat([self.predict(model, [graph], dtype) for graph in graphs])
         self.agree(model, self.predict(model, graphs, dtype), singles)
 
+    @both_precisions
+    def test_every_atom_feature_matters(self, graphs: list[Graph], dtype: torch.dtype) -> None:
+        model = self.model(dtype)
+        for column in range(self.width):
+            changed = []
+            for graph in graphs:
+                features = graph.atomic_node_attr.copy()
+                features[:, column] += 1.0
+                changed.append(replace(graph, atomic_node_attr=features))
+            change = (self.predict(model, graphs, dtype) - self.predict(model, changed, dtype)).abs().max()
+            assert float(change) > 20 * TOLERANCE[dtype] * float(model.delta_scale), column
+
     def test_smooth_at_the_cutoff(self, graphs: list[Graph]) -> None:
         """Moving an atom across the cutoff changes the prediction as little as the same step elsewhere."""
         model, graph, step = self.model(torch.float64), graphs[0], 1e-7
@@ -145,7 +175,7 @@ class ModelSuite:
         meta = {
             "architecture": self.architecture,
             "hyperparameters": model.hyperparameters,
-            "graphset": {"cutoff": CUTOFF, "length_scale": SCALE},
+            "graphset": {"cutoff": CUTOFF, "length_scale": SCALE, "atom_features": self.columns},
             "experiment": "test",
             "seed": 7,
             "training": {},
@@ -157,8 +187,8 @@ class ModelSuite:
 
     def test_trains_two_steps_and_gets_better(self) -> None:
         torch.manual_seed(0)
-        model = build_model(self.architecture, self.hyperparameters, cutoff=CUTOFF, length_scale=SCALE)
-        graphs = random_graphs(8, seed=1)
+        model = self.untrained()
+        graphs = self.random_graphs(8, seed=1)
         model.fit_normalisation(training_arrays(graphs))
         losses = train(model, batch(graphs), steps=3)
         assert losses[2] < losses[0]

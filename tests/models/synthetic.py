@@ -21,8 +21,10 @@ CUTOFF = 12.0  # Å
 SETTINGS = GraphSettings(cutoff=CUTOFF, length_scale=SCALE, level=None, v0="column", unit="kcal/mol")
 
 
-def random_graph(rng: np.random.Generator, number: int = 0, atoms: int = 8, group: str | None = None) -> Graph:
-    """Return a dimer of two random clouds of atoms; its ΔV depends on separation and dipole."""
+def random_graph(
+    rng: np.random.Generator, number: int = 0, atoms: int = 8, group: str | None = None, width: int = 3
+) -> Graph:
+    """Return a dimer of two random clouds of atoms with `width` features each; ΔV depends on separation and dipole."""
     half = atoms // 2
     separation = rng.uniform(3.0, 6.0)
     positions = np.concatenate([_cloud(rng, half), _cloud(rng, atoms - half) + [0, 0, separation + 2]])
@@ -38,7 +40,7 @@ def random_graph(rng: np.random.Generator, number: int = 0, atoms: int = 8, grou
         pos_atoms=positions * SCALE,
         fragment=(np.arange(atoms) >= half).astype(np.uint8),
         charge=(0, number % 2),
-        atomic_node_attr=rng.uniform(0, 4, size=(atoms, 3)),
+        atomic_node_attr=rng.uniform(0, 4, size=(atoms, width)),
         field_node_features=np.concatenate([dipole, rng.normal(size=5) * 0.02]),
         u=np.array([separation * SCALE, rng.uniform(0, np.pi / 2), v_0, rng.uniform(1, 2)]),
         y=delta,
@@ -58,9 +60,9 @@ def _cloud(rng: np.random.Generator, atoms: int) -> np.ndarray:
     return np.array(points)
 
 
-def random_graphs(n: int, seed: int = 0, atoms: tuple[int, int] = (5, 10)) -> list[Graph]:
+def random_graphs(n: int, seed: int = 0, atoms: tuple[int, int] = (5, 10), width: int = 3) -> list[Graph]:
     rng = np.random.default_rng(seed)
-    return [random_graph(rng, i, int(rng.integers(atoms[0], atoms[1] + 1))) for i in range(n)]
+    return [random_graph(rng, i, int(rng.integers(atoms[0], atoms[1] + 1)), width=width) for i in range(n)]
 
 
 def moved(graph: Graph, matrix: np.ndarray, shift: np.ndarray | None = None) -> Graph:

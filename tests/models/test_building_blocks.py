@@ -58,18 +58,18 @@ def test_normalisation_by_hand() -> None:
         }
     )
     assert model.u_mean.tolist() == [2, 0, 5, 1.5] and model.u_scale.tolist() == [1, 1, 1, 0.5]
-    assert model.spd_mean.tolist() == [4, 2, 0] and model.spd_scale[2] == 1, "no spread: left as it is"
-    assert model.spd_scale[0].item() == pytest.approx(math.sqrt(8 / 3))
+    assert model.atom_mean.tolist() == [4, 2, 0] and model.atom_scale[2] == 1, "no spread: left as it is"
+    assert model.atom_scale[0].item() == pytest.approx(math.sqrt(8 / 3))
     assert (model.delta_mean.item(), model.delta_scale.item()) == (2, 1)
     assert model.multipole_scale.tolist() == pytest.approx([math.sqrt(3), 1])
     assert model.to_label(torch.tensor([0.5])).item() == 2.5
-    assert set(model.state_dict()) >= {"u_mean", "spd_scale", "multipole_scale", "delta_mean", "delta_scale"}
+    assert set(model.state_dict()) >= {"u_mean", "atom_scale", "multipole_scale", "delta_mean", "delta_scale"}
 
 
 def test_normalised_training_set_has_unit_size() -> None:
     model, arrays = DeltaModel().double(), training_arrays(random_graphs(30))
     model.fit_normalisation(arrays)
-    for values in (model.normalised_u(arrays["u"]), model.normalised_spd(arrays["atomic_node_attr"])):
+    for values in (model.normalised_u(arrays["u"]), model.normalised_atoms(arrays["atomic_node_attr"])):
         assert torch.allclose(values.mean(0), torch.zeros_like(values[0]), atol=1e-12)
         assert torch.allclose(values.std(0, correction=0), torch.ones_like(values[0]))
     field = model.normalised_multipoles(arrays["field_node_features"])

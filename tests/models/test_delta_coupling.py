@@ -21,6 +21,16 @@ class TestDeltaCoupling(ModelSuite):
     hyperparameters = {"num_conv_layers": 3, "num_rbf": 8, "hidden": 16}
 
 
+class TestWithoutAtomFeatures(TestDeltaCoupling):
+    atom_features = ()
+
+
+class TestWithManyAtomFeatures(TestDeltaCoupling):
+    """Twelve columns."""
+
+    atom_features = ("mulliken_spd", "npa_spd", "free_atom_valence", "npa_charge", "hybridisation")
+
+
 def small(dtype: torch.dtype = torch.float64, **changes: object) -> DeltaCoupling:
     torch.manual_seed(0)
     settings = {"num_conv_layers": 2, "num_rbf": 8, "hidden": 16, **changes}
@@ -266,6 +276,18 @@ def test_parameters_of_the_notes_defaults() -> None:
     head = (14 * 64 + 64) + (64 * 64 + 64) + 65
     rest = 87 * 8 + (3 * 16 + 16 + 16 * 8 + 8) + 8
     assert sum(p.numel() for p in model.parameters()) == 6 * layer + head + rest
+
+
+def test_without_features_all_atoms_share_a_learnt_attribute() -> None:
+    torch.manual_seed(0)
+    model = DeltaCoupling(cutoff=CUTOFF, length_scale=SCALE, atom_width=0, num_conv_layers=1, num_rbf=4, hidden=8)
+    data = batch(random_graphs(2, width=0))
+    n = len(data.z_atoms)
+    assert data.atomic_node_attr.shape == (n, 0)
+    _, attr = model.nodes(data, 2)
+    assert torch.equal(attr[:n], model.attributes.values.expand(n, -1)) and not torch.equal(attr[0], attr[n])
+    model(data).sum().backward()
+    assert float(model.attributes.values.grad.abs().max()) > 0
 
 
 @pytest.mark.parametrize("name", ["cutoff", "field_cutoff", "length_scale"])

@@ -10,18 +10,22 @@ import numpy as np
 import pytest
 
 from psigraph.quantum.interpreter import InterpreterError, find_interpreter, worker_call
-from psigraph.quantum.model import Dimer, DimerResult
 from psigraph.structures.model import Structure
 from psigraph.structures.store import write_structures
+
+sys.path.insert(0, str(Path(__file__).parent))  # makes pyscf_reference importable
 
 LEVEL = {
     "method": "hf",
     "basis": "def2-svp",
     "scf_type": "df",
+    "reference": "auto",
     "e_convergence": 1e-8,
     "d_convergence": 1e-8,
     "max_iterations": 100,
 }
+#: Features the tests of worker and supervisor ask for: one of each common scope, cheap.
+FEATURES = "energy,dipole,quadrupole,mulliken_spd,mulliken_charge,interaction_energy,participation_ratio"
 WATER = np.array([[0.0, 0.0, 0.0], [0.0, 0.757, 0.587], [0.0, -0.757, 0.587]])  # Å, O H H
 
 
@@ -48,12 +52,16 @@ def psi4_interpreter():
 def psi4_jobs(psi4_interpreter, repository, tmp_path_factory):
     """Call with a list of jobs; returns the list of results, all computed in one Psi4 process."""
 
-    def call(jobs: list[dict]) -> list[dict]:
+    def call(jobs: list[dict] | dict, script: str = "psi4_jobs.py") -> list[dict]:
         folder = tmp_path_factory.mktemp("jobs")
         (folder / "jobs.json").write_text(json.dumps(jobs))
         _, environment = worker_call(psi4_interpreter, repository / "src", [])
-        script = Path(__file__).with_name("psi4_jobs.py")
-        command = [*psi4_interpreter.command, str(script), str(folder / "jobs.json"), str(folder / "results.json")]
+        command = [
+            *psi4_interpreter.command,
+            str(Path(__file__).with_name(script)),
+            str(folder / "jobs.json"),
+            str(folder / "results.json"),
+        ]
         run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
         assert run.returncode == 0, run.stderr
         return json.loads((folder / "results.json").read_text())
@@ -62,44 +70,56 @@ def psi4_jobs(psi4_interpreter, repository, tmp_path_factory):
 
 
 @pytest.fixture
-def run_worker(psi4_interpreter, repository, tmp_path):
-    """Call with worker options; runs scripts/quantum.py and returns the finished process (log in stderr).
+def worker(psi4_interpreter, repository, tmp_path):
+    """Call with worker options; starts scripts/quantum.py in a session of its own and returns the process.
 
-    The working folder is empty before and must be empty after: Psi4 must not leave its files there.
+    Its log goes to the pipe stderr; its working folder is tmp_path/cwd, its scratch folder tmp_path/scratch.
     """
     probe = tmp_path / "probe.json"
     probe.write_text(json.dumps(psi4_interpreter.to_json()))
-    cwd = tmp_path / "cwd"
-    scratch = tmp_path / "scratch"
-    for folder in (cwd, scratch):
-        folder.mkdir()
+    for folder in ("cwd", "scratch"):
+        (tmp_path / folder).mkdir()
 
-    def call(*, check: bool = True, **options) -> subprocess.CompletedProcess:
+    def start(**options) -> subprocess.Popen:
         settings = {
             "structures": tmp_path / "structures.h5",
             "batch": 0,
             "batches": 1,
             "level": json.dumps(options.pop("level", LEVEL)),
+            "features": FEATURES,
             "store": tmp_path / "store",
             "output": tmp_path / "out.h5",
             "memory_mb": 1000,
             **options,
         }
         arguments = [part for key, value in settings.items() for part in (f"--{key.replace('_', '-')}", str(value))]
-        script = repository / "scripts" / "quantum.py"
-        run = subprocess.run(
-            [sys.executable, str(script), "--interpreter", str(probe), *arguments],
-            cwd=cwd,
-            env={**os.environ, "PSI_SCRATCH": str(scratch)},
-            capture_output=True,
+        return subprocess.Popen(
+            [sys.executable, str(repository / "scripts" / "quantum.py"), "--interpreter", str(probe), *arguments],
+            cwd=tmp_path / "cwd",
+            env={**os.environ, "PSI_SCRATCH": str(tmp_path / "scratch")},
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=300,
+            start_new_session=True,
         )
-        assert list(cwd.iterdir()) == [], "Psi4 left files in the working folder"
-        assert list(scratch.iterdir()) == [], "Psi4 left its scratch folder"
+
+    return start
+
+
+@pytest.fixture
+def run_worker(worker, tmp_path):
+    """Call with worker options; runs scripts/quantum.py and returns the finished process (log in stderr).
+
+    The working folder is empty before and must be empty after: Psi4 must not leave its files there.
+    """
+
+    def call(*, check: bool = True, **options) -> subprocess.CompletedProcess:
+        process = worker(**options)
+        _, log = process.communicate(timeout=300)
+        assert list((tmp_path / "cwd").iterdir()) == [], "Psi4 left files in the working folder"
+        assert list((tmp_path / "scratch").iterdir()) == [], "Psi4 left its scratch folder"
         if check:
-            assert run.returncode == 0, run.stderr
-        return run
+            assert process.returncode == 0, log
+        return subprocess.CompletedProcess(process.args, process.returncode, "", log)
 
     return call
 
@@ -130,37 +150,3 @@ def write_dimers(tmp_path):
         return write_structures(tmp_path / "structures.h5", structures, unit="kcal/mol", settings={"name": "test"})
 
     return write
-
-
-@pytest.fixture
-def water_dimer(water):
-    return Dimer(
-        z=np.array([8, 1, 1] * 2),
-        positions=np.vstack([water, water + [0, 0, 3.0]]),
-        fragment=np.array([0, 0, 0, 1, 1, 1]),
-        charges=(0, 0),
-        multiplicities=(1, 1),
-    )
-
-
-@pytest.fixture
-def made_up_result():
-    """Call with a number of atoms and a seed to get a result of random numbers, for tests of files."""
-
-    def make(n_atoms: int, seed: int = 0) -> DimerResult:
-        rng = np.random.default_rng(seed)
-        return DimerResult(
-            status="ok",
-            energy=rng.normal(size=3),
-            interaction_energy=float(rng.normal()),
-            dipole=rng.normal(size=(3, 3)),
-            quadrupole=rng.normal(size=(3, 3, 3)),
-            origin=rng.normal(size=3),
-            mulliken_spd=rng.normal(size=(n_atoms, 3)),
-            mulliken_charge=rng.normal(size=n_atoms),
-            participation_ratio=1.5,
-            wall_time=float(rng.random()),
-            psi4_version="1.3.2",
-        )
-
-    return make

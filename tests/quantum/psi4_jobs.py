@@ -1,9 +1,9 @@
-"""Runs in the Psi4 interpreter: molecules and dimers from a JSON file, in one process, results to another JSON file.
+"""Runs in the Psi4 interpreter: systems from a JSON file, in one process, their features to another JSON file.
 
-Not a test itself. Usage: psi4_jobs.py JOBS RESULTS
+Not a test itself. Usage: psi4_jobs.py JOBS RESULTS. A job has z, positions [Å], level, features, and optionally
+fragment, ghost, charges, multiplicities; positions are used as they are, so moments refer to the coordinate origin.
 """
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,58 +12,37 @@ import numpy as np
 
 from psigraph.quantum.errors import classify
 from psigraph.quantum.levels import normalise_level
-from psigraph.quantum.model import Dimer
-from psigraph.quantum.psi4_runner import Psi4Session, compute_dimer
-from psigraph.units import BOHR_RADIUS
+from psigraph.quantum.psi4_runner import Psi4Session
+from psigraph.quantum.registry import select
+from psigraph.quantum.system import System
 
 
-def molecule_job(session: Psi4Session, job: dict, level: dict) -> dict:
-    """One SCF of one molecule; moments about the coordinate origin."""
-    molecule = session.psi4.core.Molecule.from_arrays(
-        geom=(np.array(job["positions"]) / BOHR_RADIUS).ravel(),
-        elez=np.array(job["z"]),
-        units="Bohr",
-        molecular_charge=float(job["charge"]),
-        molecular_multiplicity=job["multiplicity"],
-        fix_com=True,
-        fix_orientation=True,
-        fix_symmetry="c1",
+def system_of(job: dict) -> System:
+    n = len(job["z"])
+    return System(
+        z=np.array(job["z"]),
+        positions=np.array(job["positions"], dtype=float),
+        fragment=np.array(job.get("fragment", [0] * n)),
+        ghost=np.array(job.get("ghost", [False] * n)),
+        charges=tuple(job.get("charges", (0, 0))),
+        multiplicities=tuple(job.get("multiplicities", (1, 1))),
     )
+
+
+def answer(session: Psi4Session, job: dict) -> dict:
+    attempts: list[str] = []
     try:
-        result = session.scf(molecule, level)
+        level = normalise_level(job["level"])
+        values = session.compute(system_of(job), level, select(job["features"]), note=attempts.append)
     except Exception as error:
-        return {"status": classify(error), "message": str(error)}
-    return {
-        "status": "ok",
-        "energy": result.energy,
-        "dipole": result.dipole.tolist(),
-        "quadrupole": result.quadrupole.tolist(),
-        "mulliken_spd": result.mulliken_spd.tolist(),
-        "mulliken_charge": result.mulliken_charge.tolist(),
-    }
-
-
-def dimer_job(session: Psi4Session, job: dict, level: dict) -> dict:
-    dimer = Dimer(
-        np.array(job["z"]),
-        np.array(job["positions"], dtype=float),
-        np.array(job["fragment"]),
-        tuple(job["charges"]),
-        tuple(job["multiplicities"]),
-    )
-    result = dataclasses.asdict(compute_dimer(session, dimer, level))
-    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in result.items()}
+        return {"status": classify(error), "message": str(error), "attempts": attempts}
+    return {"status": "ok", "attempts": attempts, **{name: value.tolist() for name, value in values.items()}}
 
 
 def main() -> None:
     jobs, results = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
     session = Psi4Session(1000)
-    answers = []
-    for job in json.loads(jobs.read_text()):
-        level = normalise_level(job["level"])
-        run = dimer_job if "fragment" in job else molecule_job
-        answers.append(run(session, job, level))
-    results.write_text(json.dumps(answers))
+    results.write_text(json.dumps([answer(session, job) for job in json.loads(jobs.read_text())]))
 
 
 if __name__ == "__main__":

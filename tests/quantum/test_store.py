@@ -5,63 +5,223 @@ import dataclasses
 import numpy as np
 import pytest
 
-from psigraph.quantum.model import failed
+from psigraph.quantum.model import Record, Result, applicable, assemble, failed
+from psigraph.quantum.registry import select
 from psigraph.quantum.store import read_quantum, write_quantum
+from psigraph.quantum.system import System, systems_of
+from psigraph.quantum.table import FEATURES
 from psigraph.stores import StoreError
+from psigraph.structures.model import Structure
 
 SIZES = [4, 6, 3, 5, 7]  # atoms
+NAMES = tuple(
+    name
+    for name in select(["default", "interaction_energy_mp2", "density_block", "octupole"])
+    if FEATURES[name].program == "psi4"
+)
+DIGEST = "d" * 64
+
+
+def made_up(name: str, n: int, seed: int, rows: int) -> np.ndarray:
+    """Random numbers in the shape that one system's feature has."""
+    feature = FEATURES[name]
+    lead = {"system": (), "structure": (), "atom": (n,)}.get(feature.per, (rows,))
+    return np.random.default_rng([seed, len(name)]).normal(size=(*lead, *feature.shape), scale=9).astype(feature.dtype)
+
+
+def make_structure(n: int, dimer: bool) -> Structure:
+    fragment = np.arange(n) >= (n // 2 if dimer else n)
+    positions = np.random.default_rng(n).normal(size=(n, 3))
+    return Structure(id=f"s{n}", z=np.ones(n, int), positions=positions, fragment=fragment, v_ref=0.0)
+
+
+def records_of(systems: list[System], names: tuple[str, ...], seed: int = 0, rows: int = 3) -> list[Record]:
+    return [
+        Record(
+            "ok",
+            values={name: made_up(name, s.n_atoms, 10 * seed + k, rows) for name in applicable(s, names)},
+            attempts=(f"attempt of system {k}",),
+            wall_time=1.5,
+            psi4_version="1.3.2",
+        )
+        for k, s in enumerate(systems)
+    ]
+
+
+def make_result(n: int, seed: int = 0, *, dimer: bool = True, names: tuple[str, ...] = NAMES, rows: int = 3) -> Result:
+    origin, systems = systems_of(make_structure(n, dimer))
+    return assemble(origin, systems, records_of(systems, names, seed, rows), names)
+
+
+def write(path, results, index, level, names=NAMES, digest=DIGEST, **rest) -> str:
+    ids = [f"s{i}" for i in index]
+    return write_quantum(
+        path, ids=ids, index=index, results=results, names=names, level=level, structures_digest=digest, **rest
+    )
 
 
 @pytest.fixture
-def batches(tmp_path, level, made_up_result):
-    """Five structures in three batches, the last failed; returns (paths, results)."""
-    results = [made_up_result(n, seed) for seed, n in enumerate(SIZES)]
-    results[4] = failed("convergence", "Could not converge", SIZES[4], psi4_version="1.3.2")
+def batches(tmp_path, level):
+    """Five structures in three batches: dimers, a molecule (3) with other numbers of bonds, the last failed."""
+    results = [make_result(n, seed, dimer=seed != 3, rows=seed) for seed, n in enumerate(SIZES)]
+    origin, systems = systems_of(make_structure(SIZES[4], True))
+    records = [records_of(systems, NAMES)[0], failed("convergence", "Could not converge", psi4_version="1.3.2")]
+    results[4] = assemble(origin, systems, records, NAMES)
     paths = []
     for batch in range(3):
         index = list(range(batch, 5, 3))
-        paths.append(tmp_path / f"{batch}.h5")
-        write_quantum(
-            paths[-1],
-            ids=[f"s{i}" for i in index],
-            index=index,
-            results=[results[i] for i in index],
-            level=level,
-            structures_digest="d" * 64,
-        )
+        paths.append(tmp_path / "water" / "hf" / f"{batch}.h5")
+        write(paths[-1], [results[i] for i in index], index, level)
     return paths, results
 
 
 def test_rows_stand_in_the_order_of_the_structures(batches, level):
     paths, results = batches
-    found = read_quantum([paths[2], paths[0], paths[1]], level=level, structures_digest="d" * 64)
+    found = read_quantum([paths[2], paths[0], paths[1]], level=level, structures_digest=DIGEST)
     assert list(found.ids) == [f"s{i}" for i in range(5)]
-    assert np.diff(found.offsets).tolist() == SIZES
+    assert np.diff(found.offsets["atom"]).tolist() == SIZES
+    assert np.diff(found.offsets["bond"]).tolist() == [0, 1, 2, 3, 0]
     assert found.psi4_version == "1.3.2"
-    for i, result in enumerate(results):
-        for name in ("energy", "interaction_energy", "dipole", "quadrupole", "origin", "participation_ratio"):
-            np.testing.assert_array_equal(getattr(found, name)[i], getattr(result, name))
-        np.testing.assert_array_equal(found.mulliken_spd[found.atoms(i)], result.mulliken_spd)
-        np.testing.assert_array_equal(found.mulliken_charge[found.atoms(i)], result.mulliken_charge)
+    assert found.n_systems.tolist() == [3, 3, 3, 1, 3]
+    assert tuple(found.values) == NAMES and found.structures_digest == DIGEST
+    for i, result in enumerate(results[:4]):
+        np.testing.assert_array_equal(found.origin[i], result.origin)
+        for name in NAMES:
+            per = FEATURES[name].per
+            rows = (
+                (i, slice(0, result.n_systems)) if per == "system" else i if per == "structure" else found.rows(per, i)
+            )
+            np.testing.assert_array_equal(found[name][rows], result.values[name], err_msg=name)
+            assert found[name].dtype == FEATURES[name].dtype
+    assert np.isnan(found["energy"][3, 1:]).all() and np.isnan(found["interaction_energy"][3])
+    assert found.attempts[0] == "dimer: attempt of system 0\nA: attempt of system 1\nB: attempt of system 2"
+    assert found.attempts[3] == "attempt of system 0"
+    assert found.wall_time.tolist() == [4.5, 4.5, 4.5, 1.5, 1.5]
+
+
+def test_failed_rows_are_empty(batches):
+    found = read_quantum(batches[0])
     assert found.ok.tolist() == [True] * 4 + [False]
-    assert (found.status[4], found.message[4]) == ("convergence", "Could not converge")
+    assert (found.status[4], found.message[4]) == ("convergence", "A: Could not converge")
+    assert np.isfinite(found.origin[4]).all()
+    for name in NAMES:
+        feature = FEATURES[name]
+        rows = found[name][4] if feature.per in ("system", "structure") else found[name][found.rows(feature.per, 4)]
+        if feature.per not in ("system", "structure"):
+            assert len(rows) == (SIZES[4] if feature.per == "atom" else 0)
+        assert np.isnan(rows).all() if feature.dtype == "float64" else not rows.any()
 
 
-def test_digest_leaves_out_wall_time(tmp_path, level, made_up_result):
-    common = {"ids": ["a"], "index": [0], "level": level, "structures_digest": "d"}
-    slow = dataclasses.replace(made_up_result(3), wall_time=1e3)
-    first = write_quantum(tmp_path / "a.h5", results=[made_up_result(3)], **common)
-    assert write_quantum(tmp_path / "b.h5", results=[slow], **common) == first
-    other = write_quantum(tmp_path / "c.h5", results=[made_up_result(3, seed=1)], **common)
-    assert other != first
+def test_molecules_alone_have_one_system(tmp_path, level):
+    write(tmp_path / "0.h5", [make_result(n, n, dimer=False) for n in SIZES], range(5), level)
+    found = read_quantum([tmp_path / "0.h5"])
+    assert found["dipole"].shape == (5, 1, 3) and np.isnan(found["interaction_energy"]).all()
+
+
+def test_interaction_energies_are_differences():
+    result = make_result(6)
+    energy, correlation = result.values["energy"], result.values["mp2_correlation"]
+    assert result.values["interaction_energy"] == energy[0] - energy[1] - energy[2]
+    both = energy + correlation
+    assert result.values["interaction_energy_mp2"] == pytest.approx(both[0] - both[1] - both[2], rel=1e-14)
+
+
+def test_what_applies_to_a_system():
+    _, (whole, ghosted, _) = systems_of(make_structure(6, True))
+    names = ("energy", "interaction_energy", "sapt0", "mulliken_spd", "bonds", "hybridisation", "dispersion_d4")
+    assert applicable(whole, names) == ("energy", "sapt0", "mulliken_spd", "bonds")
+    assert applicable(ghosted, names) == ("energy",)
+
+
+def test_results_need_all_records_and_features():
+    origin, systems = systems_of(make_structure(6, True))
+    records = records_of(systems, ("energy", "dipole"))
+    with pytest.raises(ValueError, match="3 systems, but 2 records"):
+        assemble(origin, systems, records[:2], ("energy",))
+    with pytest.raises(ValueError, match="the record of dimer lacks feature 'octupole'"):
+        assemble(origin, systems, records, ("energy", "octupole"))
+    _, molecule = systems_of(make_structure(6, False))
+    assert assemble(origin, molecule, [failed("input", "why")], ()).message == "why"
+
+
+@pytest.mark.parametrize("status", ["okay", ""])
+def test_unknown_status_is_an_error(status):
+    for make in (Record, Result, lambda s: failed(s, "")):
+        with pytest.raises(ValueError, match="unknown"):
+            make(status)
+    with pytest.raises(ValueError, match="unknown failure class 'ok'"):
+        failed("ok", "")
+
+
+def test_written_results_are_checked(tmp_path, level):
+    good = make_result(6)
+    energy = {**good.values, "energy": np.zeros(2)}
+    lengths = {**good.values, "bond_length": np.zeros(7)}
+    lacking = {name: value for name, value in good.values.items() if name != "npa_spd"}
+    for values, message in [
+        (energy, r"structure 's0': feature 'energy' has shape \(2,\), expected \(3,\)"),
+        (lengths, "structure 's0': features by bond have different lengths.*'bond_length': 7"),
+        (lacking, "structure 's0': its result lacks feature 'npa_spd'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            write(tmp_path / "x.h5", [dataclasses.replace(good, values=values)], [0], level)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digest_leaves_out_wall_time(tmp_path, level):
+    first = write(tmp_path / "a.h5", [make_result(3)], [0], level)
+    slow = dataclasses.replace(make_result(3), wall_time=1e3)
+    assert write(tmp_path / "b.h5", [slow], [0], level) == first
+    assert write(tmp_path / "c.h5", [make_result(3, seed=1)], [0], level) != first
 
 
 def test_empty_batch(tmp_path, level, batches):
     """A dataset smaller than its number of batches has empty ones; they join without a trace."""
     paths, _ = batches
-    write_quantum(tmp_path / "3.h5", ids=[], index=[], results=[], level=level, structures_digest="d" * 64)
-    assert read_quantum([*paths, tmp_path / "3.h5"]).n == 5
-    assert read_quantum([tmp_path / "3.h5"]).mulliken_spd.shape == (0, 3)
+    write(tmp_path / "3.h5", [], [], level)
+    whole, plain = read_quantum([tmp_path / "3.h5", *paths]), read_quantum(paths)
+    assert whole.n == 5
+    for name in NAMES:
+        np.testing.assert_array_equal(whole[name], plain[name])
+    alone = read_quantum([tmp_path / "3.h5"])
+    assert alone["mulliken_spd"].shape == (0, 3) and alone["dipole"].shape == (0, 1, 3)
+
+
+def test_all_failed(tmp_path, level):
+    origin, systems = systems_of(make_structure(4, True))
+    write(tmp_path / "0.h5", [assemble(origin, systems, [failed("input", "fused")], NAMES)], [0], level)
+    found = read_quantum([tmp_path / "0.h5"])
+    assert found["energy"].shape == (1, 3) and found["bonds"].shape == (0, 2) and found["mulliken_spd"].shape == (4, 3)
+
+
+def test_missing_feature_says_where_to_ask_for_it(batches):
+    found = read_quantum(batches[0])
+    assert "sapt0" not in found and "energy" in found
+    with pytest.raises(StoreError, match=r"add sapt0 to levels\.hf\.features and run: snakemake --cores 8 features"):
+        found["sapt0"]
+
+
+def test_only_wanted_features_are_kept(batches):
+    found = read_quantum(batches[0], features=["dipole", "bonds"])
+    assert list(found.values) == ["dipole", "bonds"]
+    assert np.diff(found.offsets["bond"]).tolist() == [0, 1, 2, 3, 0]
+
+
+def test_batches_of_different_features_do_not_mix(batches, level):
+    paths, results = batches
+    write(paths[2], [results[2]], [2], level, names=("energy", "dipole"))
+    with pytest.raises(StoreError, match="2.h5.*features = energy, dipole, expected energy, energy_components"):
+        read_quantum(paths)
+
+
+def test_stores_of_other_programs(tmp_path):
+    """Descriptors have no level."""
+    result = Result("ok", values={"aromatic": np.array([0, 1, 1], np.uint8)}, n_atoms=3, psi4_version="2024.3")
+    write(tmp_path / "0.h5", [result], [0], None, names=["aromatic"], program="rdkit")
+    found = read_quantum([tmp_path / "0.h5"])
+    assert found["aromatic"].tolist() == [0, 1, 1] and found.settings["program"] == "rdkit"
+    with pytest.raises(StoreError, match="add ring_size to the configuration"):
+        found["ring_size"]
 
 
 def test_missing_and_doubled_batches_are_errors(batches):
@@ -70,6 +230,8 @@ def test_missing_and_doubled_batches_are_errors(batches):
         read_quantum([paths[0], paths[2]])
     with pytest.raises(StoreError, match="row 2 is in 2 batches"):
         read_quantum([*paths, paths[2]])
+    with pytest.raises(StoreError, match="no quantum files"):
+        read_quantum([])
 
 
 def test_other_level_is_named_with_both_values(batches, level):
@@ -80,21 +242,14 @@ def test_other_level_is_named_with_both_values(batches, level):
         assert part in str(error.value)
 
 
-def test_batches_of_different_levels_do_not_mix(batches, level, made_up_result):
-    paths, _ = batches
-    write_quantum(
-        paths[2],
-        ids=["s2"],
-        index=[2],
-        results=[made_up_result(3)],
-        level={**level, "scf_type": "pk"},
-        structures_digest="d" * 64,
-    )
+def test_batches_of_different_levels_do_not_mix(batches, level):
+    paths, results = batches
+    write(paths[2], [results[2]], [2], {**level, "scf_type": "pk"})
     with pytest.raises(StoreError, match="2.h5.*scf_type = 'pk', expected 'df'"):
         read_quantum(paths)
 
 
-def test_other_structures_are_refused(batches, level):
+def test_other_structures_are_refused(batches):
     paths, _ = batches
     with pytest.raises(StoreError, match="digest dddddddddddd, expected eeeeeeeeeeee"):
         read_quantum(paths, structures_digest="e" * 64)

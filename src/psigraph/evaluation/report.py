@@ -1,18 +1,16 @@
 """The report: one self-contained HTML page and one table of every metric of every run."""
 
 import logging
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup, escape
 
 from psigraph.config import Config
-from psigraph.evaluation import report_data, report_experiment, report_provenance
+from psigraph.evaluation import report_across, report_data, report_experiment, report_provenance
+from psigraph.evaluation.feature_page import PAGE
+from psigraph.evaluation.report_tables import render
 from psigraph.evaluation.tables import SUMMARY_COLUMNS, write_csv
 from psigraph.stores import atomic_path
 
@@ -57,12 +55,15 @@ def runs_of(config: Config, results: Path) -> list[Run]:
 def write_report(config: Config, results: str | Path, *, output: str | Path, summary: str | Path) -> None:
     """Write `summary.csv` and the HTML report of everything that `config` asks for and `results` holds.
 
-    Raises FileNotFoundError naming the missing file and the command that makes it.
+    The report points to the page on features where that stands beside `output`. Raises FileNotFoundError naming the
+    missing file and the command that makes it.
     """
     results = Path(results)
     runs = runs_of(config, results)
     table = summary_table(runs)
-    html = render(report_context(config, results, runs, table))
+    context = report_context(config, results, runs, table)
+    context["features_page"] = PAGE if Path(output).with_name(PAGE).is_file() else None
+    html = render("report.html.j2", context)
     write_csv(table, summary)
     with atomic_path(output) as temporary:
         temporary.write_text(html, encoding="utf-8")
@@ -86,26 +87,10 @@ def report_context(config: Config, results: Path, runs: list[Run], table: pd.Dat
     return {
         "title": "psigraph report: " + ", ".join(config.experiments),
         "experiments": experiments,
+        "across": report_across.part(config, results),
+        "features_page": None,
         "data": report_data.sections(config, results),
         "provenance": report_provenance.tables(config, results, runs),
         "config_text": report_provenance.config_text(config),
         "references": report_provenance.references(config),
     }
-
-
-def render(context: Mapping[str, Any]) -> str:
-    """Return the HTML of a context; every text is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["symbols"] = symbols
-    return environment.get_template("report.html.j2").render(**context)
-
-
-def symbols(text: str) -> Markup:
-    """Return escaped HTML of `text` with V_0 and V_ref set with subscripts."""
-    return Markup(re.sub(r"\bV_(0|ref)\b", r"V<sub>\1</sub>", str(escape(text))))

@@ -9,6 +9,7 @@ import pandas as pd
 from psigraph.config import Config, Graphset
 from psigraph.evaluation.report_tables import Table, counted, read_csv, require, table
 from psigraph.quantum.store import read_quantum
+from psigraph.quantum.table import FEATURES
 from psigraph.structures.elements import symbol_of
 from psigraph.structures.model import StructureSet
 from psigraph.structures.reading import IDENTICAL, Rejection, count_kinds, read_rejected
@@ -39,9 +40,31 @@ def computed(config: Config) -> list[tuple[str, str]]:
     return [(d, str(level)) for d, level in dict.fromkeys(pairs)]
 
 
-def quantum_files(config: Config, results: Path, dataset: str, level: str) -> list[Path]:
-    """Return the quantum files of a dataset at a level, one per batch."""
-    folder = results / "quantum" / dataset / level
+def described(config: Config) -> list[str]:
+    """Return the datasets whose descriptors a graphset takes something from."""
+    found = [
+        dataset
+        for graphset in used_graphsets(config).values()
+        for dataset in graphset.datasets
+        if any(FEATURES[name].program in ("rdkit", "dftd4") for name in graphset.needed_features())
+    ]
+    return list(dict.fromkeys(found))
+
+
+def shielded(config: Config) -> list[tuple[str, str]]:
+    """Return the pairs of dataset and level whose magnetic shieldings a graphset takes."""
+    graphsets = [g for g in used_graphsets(config).values() if "nmr_shielding" in g.atom_features]
+    return list(dict.fromkeys((dataset, str(g.level)) for g in graphsets for dataset in g.datasets))
+
+
+def structure_file(results: Path, dataset: str) -> Path:
+    """Return the structure store of a dataset."""
+    return require(results / "structures" / f"{dataset}.h5")
+
+
+def quantum_files(config: Config, results: Path, dataset: str, level: str, kind: str = "quantum") -> list[Path]:
+    """Return the quantum files of a dataset at a level, one per batch; `kind` may also be `shieldings`."""
+    folder = results / kind / dataset / level
     return [require(folder / f"{batch}.h5") for batch in range(config.datasets[dataset].batches)]
 
 
@@ -52,7 +75,7 @@ def shard_files(config: Config, results: Path, graphset: str) -> list[Path]:
 
 def sections(config: Config, results: Path) -> list[dict[str, Any]]:
     """Return heading, lead text and tables for structures, Psi4 and graphs."""
-    stores = {d: read_structures(require(results / "structures" / f"{d}.h5")) for d in used_datasets(config)}
+    stores = {d: read_structures(structure_file(results, d)) for d in used_datasets(config)}
     parts = [
         {
             "heading": "Structures",
@@ -67,7 +90,7 @@ def sections(config: Config, results: Path) -> list[dict[str, Any]]:
         parts.append(
             {
                 "heading": "Quantum chemistry",
-                "text": "Three SCF calculations per dimer: the dimer and each monomer in the dimer's basis.",
+                "text": "Of a dimer three SCF calculations: itself, and each monomer in the dimer's basis.",
                 "tables": [t for d, level in pairs for t in quantum_tables(config, results, d, level)],
             }
         )
@@ -121,15 +144,17 @@ def rejected_tables(stores: dict[str, StructureSet], results: Path) -> list[Tabl
 
 def quantum_tables(config: Config, results: Path, dataset: str, level: str) -> list[Table]:
     """Counts by status, and the message of each failure."""
-    store = read_quantum(quantum_files(config, results, dataset, level))
+    store = read_quantum(quantum_files(config, results, dataset, level), features=())
     status = np.asarray(store.status, dtype=str)
     counts = [(f"{dataset} at {level}", name, n) for name, n in counted(status)]
-    tables = [table(f"{dataset} at {level}: dimers by status.", ("calculation", "status", "dimers"), counts, (2,))]
+    tables = [
+        table(f"{dataset} at {level}: structures by status.", ("calculation", "status", "structures"), counts, (2,))
+    ]
     failed = np.flatnonzero(status != "ok")
     if len(failed):
         rows = [(store.ids[i], status[i], str(store.message[i])) for i in failed[:FAILURES_SHOWN]]
         more = f"; the first {FAILURES_SHOWN} of {len(failed)}" if len(failed) > FAILURES_SHOWN else ""
-        tables.append(table(f"{dataset} at {level}: failures{more}.", ("dimer", "class", "message"), rows))
+        tables.append(table(f"{dataset} at {level}: failures{more}.", ("structure", "class", "message"), rows))
     return tables
 
 

@@ -75,11 +75,11 @@ def question(config: Config, name: str) -> str:
     experiment = config.experiments[name]
     graphset = config.graphsets[experiment.graphset]
     level = config.levels.get(graphset.level or "")
-    baselines = {
-        "hf": f"counterpoise-corrected {level.method.upper()}/{level.basis} interaction energies" if level else "V_0",
-        "column": "the baseline V_0 that the raw data give",
-        "zero": "a baseline of zero",
-    }
+    methods = {"hf": "HF", "hf-d4": "HF-D4", "mp2": "MP2", "sapt0": "SAPT0"}
+    baselines = {"column": "the baseline V_0 that the raw data give", "zero": "a baseline of zero"}
+    for v0, method in methods.items():
+        corrected = "" if v0 == "sapt0" else "counterpoise-corrected "
+        baselines[v0] = f"{corrected}{method}/{level.basis} interaction energies" if level else "V_0"
     return (
         f"How far does a Δ-model ({' and '.join(experiment.architectures)}) correct {baselines[graphset.v0]} towards "
         f"the reference values V_ref, for dimers of {_held_out(config, name)} that it did not see in training?"

@@ -12,6 +12,7 @@ from psigraph import __version__
 from psigraph.config import Config, Psi4Databases
 from psigraph.evaluation import report_data
 from psigraph.evaluation.report_tables import Table, require, table
+from psigraph.quantum.table import FEATURES
 from psigraph.stores import digest_of
 from psigraph.structures.psi4_databases import REFERENCES
 
@@ -63,7 +64,9 @@ def _settings(config: Config, results: Path) -> Table:
             (
                 f"graphset {name}",
                 f"cutoff {graphset.cutoff:g} Å, length scale {graphset.length_scale:g} per Å, V_0: {graphset.v0}, "
-                f"level: {graphset.level or 'none'}, unit of V: {graphset.unit}",
+                f"level: {graphset.level or 'none'}, unit of V: {graphset.unit}, "
+                f"features of atoms: {', '.join(graphset.atom_features) or 'none'}, "
+                f"multipoles: {'yes' if graphset.multipoles else 'no'}",
             )
         )
     return table("Versions and settings.", ("what", "value"), rows)
@@ -74,6 +77,7 @@ def _digests(config: Config, results: Path, runs: "list[Run]") -> Table:
     files = [results / "structures" / f"{d}.h5" for d in report_data.used_datasets(config)]
     for dataset, level in report_data.computed(config):
         files += report_data.quantum_files(config, results, dataset, level)
+    files += [results / "descriptors" / f"{dataset}.h5" for dataset in report_data.described(config)]
     for name in report_data.used_graphsets(config):
         files += report_data.shard_files(config, results, name)
     rows = [(path.relative_to(results), _attribute(path, "digest")) for path in files]
@@ -99,6 +103,10 @@ def references(config: Config) -> list[tuple[str, str]]:
         dataset = config.datasets[name]
         if isinstance(dataset, Psi4Databases):
             cited |= {database: str(REFERENCES[database]) for database in dataset.databases}
+    for graphset in report_data.used_graphsets(config).values():
+        if graphset.level in config.levels:
+            names = graphset.needed_features()
+            cited |= {f"Feature {name}": FEATURES[name].citation for name in names if FEATURES[name].citation}
     levels = [config.levels[level] for _, level in report_data.computed(config)]
     if levels:
         cited |= QUANTUM_METHODS

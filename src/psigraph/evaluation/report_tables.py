@@ -1,13 +1,16 @@
-"""Building blocks of the report: tables as rows of text, embedded images, missing files as clear errors."""
+"""Building blocks of the pages: tables of text, embedded images, templates, missing files as clear errors."""
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from psigraph.evaluation.figures import DPI
 
@@ -74,3 +77,21 @@ def counted(values: Iterable[str], most: int = 20) -> list[tuple[str, int]]:
         return ordered
     rest = ordered[most:]
     return [*ordered[:most], (f"… {len(rest)} further reasons", sum(n for _, n in rest))]
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Return the HTML that a template of this folder makes of a context; every text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["symbols"] = symbols
+    return environment.get_template(template).render(**context)
+
+
+def symbols(text: str) -> Markup:
+    """Return escaped HTML of `text` with V_0 and V_ref set with subscripts."""
+    return Markup(re.sub(r"\bV_(0|ref)\b", r"V<sub>\1</sub>", str(escape(text))))

@@ -20,14 +20,13 @@ from psigraph.evaluation.tables import (
 )
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.loader import make_loader
+from psigraph.graphs.settings import IDENTITY
 from psigraph.graphs.shards import ShardSet, read_shards
 from psigraph.training.checkpoint import load_model
 
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64  # graphs; changes nothing but speed
-#: What the shards must have in common with those that the checkpoint was trained on.
-SETTINGS = ("family", "cutoff", "length_scale", "level", "v0", "unit")
 
 
 def evaluate_run(
@@ -144,7 +143,7 @@ def read_trained_shards(meta: Mapping[str, Any], paths: Sequence[str | Path], ch
     Raises StoreError where they were built with other settings than the checkpoint's, EvaluationError where their
     content is not what it was trained on.
     """
-    shards = read_shards(paths, {key: meta["graphset"][key] for key in SETTINGS})
+    shards = read_shards(paths, {key: meta["graphset"][key] for key in IDENTITY})
     trained, found = dict(meta["shard_digests"]), dict(shards.digests)
     if found != trained:
         differing = sorted(name for name in {*found, *trained} if found.get(name) != trained.get(name))

@@ -18,6 +18,13 @@ __all__ = ["build_shard", "graph_from_structure"]
 
 log = logging.getLogger(__name__)
 
+#: Files of features: which programs' features they hold, and the command that makes them.
+KINDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "quantum": (("psi4",), QUANTUM_REMEDY),
+    "descriptors": (("rdkit", "dftd4"), QUANTUM_REMEDY),
+    "shieldings": (("pyscf",), QUANTUM_REMEDY),
+}
+
 
 def build_shard(
     structures: Mapping[str, str | Path],
@@ -26,6 +33,8 @@ def build_shard(
     skipped: str | Path,
     settings: GraphSettings,
     *,
+    descriptors: Mapping[str, Sequence[str | Path]] | None = None,
+    shieldings: Mapping[str, Sequence[str | Path]] | None = None,
     name: str = "",
     shard: int = 0,
     shards: int = 1,
@@ -33,9 +42,9 @@ def build_shard(
 ) -> tuple[int, int]:
     """Write one shard of a graphset and the list of what was left out; return how many graphs each of the two holds.
 
-    `structures` maps dataset names to structure stores, in the graphset's order; `quantum` maps them to their quantum
-    files and is used where the level is computed. Shard k of s (0-based) takes an equal contiguous range of the
-    concatenated datasets. Neither file is left behind on an error.
+    `structures` maps dataset names to structure stores, in the graphset's order; `quantum`, `descriptors` and
+    `shieldings` map them to files of features, of which those are read that the graphset needs. Shard k of s (0-based)
+    takes an equal contiguous range of the concatenated datasets. Neither file is left behind on an error.
 
     Raises StoreError where a file cannot be used or files do not belong together, ValueError for a wrong shard number.
     """
@@ -55,7 +64,11 @@ def build_shard(
         if not rows:
             continue
         prefix = f"{dataset}/" if len(sets) > 1 else ""
-        source = _Source(members, settings, quantum.get(dataset, ()), dataset)
+        files = {
+            kind: (paths or {}).get(dataset, ())
+            for kind, paths in (("quantum", quantum), ("descriptors", descriptors), ("shieldings", shieldings))
+        }
+        source = _Source(members, settings, files, dataset)
         inputs |= source.inputs
         for item in source.graphs(rows, prefix, allow_unlabelled):
             (graphs if isinstance(item, Graph) else left_out).append(item)  # type: ignore[arg-type]
@@ -70,26 +83,27 @@ class _Source:
     """One dataset's structures with their features."""
 
     def __init__(
-        self, structures: StructureSet, settings: GraphSettings, quantum_paths: Sequence[str | Path], dataset: str
+        self, structures: StructureSet, settings: GraphSettings, files: Mapping[str, Sequence[str | Path]], dataset: str
     ) -> None:
         self.structures, self.settings = structures, settings
-        self.quantum: QuantumSet | None = None
+        self.sets: dict[str, QuantumSet] = {}  # by program
         self.inputs: dict[str, str] = {}
-        if isinstance(settings.level, Mapping):
-            if not quantum_paths:
-                raise StoreError(f"dataset {dataset}: no quantum files were given; make them with: {QUANTUM_REMEDY}")
-            self.quantum = read_quantum(
-                quantum_paths, level=settings.level, structures_digest=structures.digest, ids=structures.ids
-            )
-            self.inputs[f"quantum/{dataset}"] = digest_of(sorted(self.quantum.digests.values()))
+        for kind, (programs, remedy) in KINDS.items():
+            if not settings.needed(*programs):
+                continue
+            if not files[kind]:
+                raise StoreError(f"dataset {dataset}: no {kind} files were given; make them with: {remedy}")
+            found = read_features(kind, files[kind], structures, settings)
+            self.sets |= dict.fromkeys(programs, found)
+            self.inputs[f"{kind}/{dataset}"] = digest_of(sorted(found.digests.values()))
 
     def graphs(self, rows: range, prefix: str, allow_unlabelled: bool) -> Iterator[Graph | Skipped]:
         for row in rows:
             structure = self.structures.structure(row)
             name = prefix + structure.id
             try:
-                if self.quantum is not None:
-                    features: Features | None = computed_features(self.quantum, row)
+                if self.sets:
+                    features: Features | None = computed_features(self.sets, row, structure, self.settings)
                 else:
                     features = features_of(structure, self.settings)
                 yield graph_from_structure(
@@ -102,6 +116,24 @@ class _Source:
                 )
             except SkippedStructure as error:
                 yield Skipped(name, structure.source, str(error))
+
+
+def read_features(
+    kind: str, paths: Sequence[str | Path], structures: StructureSet, settings: GraphSettings
+) -> QuantumSet:
+    """Return what the files of one kind (quantum, descriptors, shieldings) hold for all structures of a dataset.
+
+    Raises StoreError where they belong to other structures or another level of theory, or lack a feature.
+    """
+    programs, remedy = KINDS[kind]
+    level = settings.level if isinstance(settings.level, Mapping) and kind != "descriptors" else None
+    needed = settings.needed(*programs)
+    found = read_quantum(
+        paths, level=level, structures_digest=structures.digest, ids=structures.ids, features=needed, remedy=remedy
+    )
+    for feature in needed:
+        found[feature]
+    return found
 
 
 def _report(output: str | Path, graphs: Sequence[Graph], left_out: Sequence[Skipped]) -> None:

@@ -8,7 +8,7 @@ from psigraph.fields import FIELD_RANGE
 from psigraph.graphs.features import Features, SkippedStructure, given_features
 from psigraph.graphs.multipoles import field_features
 from psigraph.graphs.neighbours import pairs_within
-from psigraph.graphs.settings import GIVEN, GraphSettings
+from psigraph.graphs.settings import BASELINES, GIVEN, GraphSettings
 from psigraph.structures.geometry import dimer_geometry
 from psigraph.structures.model import Structure
 from psigraph.units import energy_factor
@@ -28,7 +28,7 @@ class Graph:
     z_atoms: np.ndarray  # (N,) uint8
     pos_atoms: np.ndarray  # (N, 3) internal
     fragment: np.ndarray  # (N,) uint8
-    atomic_node_attr: np.ndarray  # (N, 3) electrons
+    atomic_node_attr: np.ndarray  # (N, K) the graphset's atom features
     field_node_features: np.ndarray  # (8,) internal
     u: np.ndarray  # (4,) R internal, theta rad, V_0, PR
     y: float  # V
@@ -58,8 +58,9 @@ def graph_from_structure(
 ) -> Graph:
     """Return the graph of one dimer.
 
-    `features` is None where the graphset has no level of theory (populations, moments and PR are then 0). `unit` is the
-    unit of the structure's `v_ref` and `v_0`. Separation, angle and PR are those of the raw data where it gives them.
+    `features` is None where the graphset takes none from anywhere (its columns, moments and PR are then 0). `unit` is
+    the unit of the structure's `v_ref` and `v_0`. Separation, angle and PR are those of the raw data where it gives
+    them.
 
     Raises SkippedStructure with the reason where the dimer has no label (unless `allow_unlabelled`) or no baseline, is
     larger than the field edges reach, or has numbers that are not finite.
@@ -72,7 +73,7 @@ def graph_from_structure(
         raise SkippedStructure("no reference V_ref")
     v_0 = _baseline(structure, settings, features, factor)
     r_internal = separation * settings.length_scale
-    populations, moments = _node_features(structure, settings, features)
+    attributes, moments = _node_features(structure, settings, features)
     return Graph(
         id=structure.id if id is None else id,
         group=structure.group,
@@ -82,7 +83,7 @@ def graph_from_structure(
         z_atoms=structure.z,
         pos_atoms=structure.positions * settings.length_scale,
         fragment=structure.fragment,
-        atomic_node_attr=populations,
+        atomic_node_attr=attributes,
         field_node_features=moments,
         u=np.array([r_internal, theta, v_0, _participation_ratio(structure, settings, features)]),
         y=v_ref - v_0,
@@ -126,15 +127,20 @@ def _baseline(structure: Structure, settings: GraphSettings, features: Features 
         v_0 = structure.v_0 * factor
         reason = "no V0 in the raw data (v0: column)"
     else:
-        v_0 = (features.interaction_energy if features else np.nan) * energy_factor("hartree", settings.unit)
-        reason = "no HF interaction energy (v0: hf)"
+        v_0 = (features.baseline if features else np.nan) * energy_factor("hartree", settings.unit)
+        reason = f"no {' and '.join(BASELINES[settings.v0])} (v0: {settings.v0})"
     if not np.isfinite(v_0):
         raise SkippedStructure(reason)
     return float(v_0)
 
 
 def _participation_ratio(structure: Structure, settings: GraphSettings, features: Features | None) -> float:
-    """Return PR: the raw data's, else Psi4's; 0 without a level. Raises SkippedStructure where a level gives none."""
+    """Return PR: the raw data's, else Psi4's; 0 where it is switched off or there is no level.
+
+    Raises SkippedStructure where a level gives none.
+    """
+    if not settings.participation:
+        return 0.0
     if np.isfinite(structure.pr):
         return structure.pr
     if settings.level is None:
@@ -149,17 +155,19 @@ def _participation_ratio(structure: Structure, settings: GraphSettings, features
 def _node_features(
     structure: Structure, settings: GraphSettings, features: Features | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return populations (N, 3) and field features (8,) about the unweighted centroid, zeros without features."""
-    n = structure.n_atoms
+    """Return the atoms' features (N, K) and the field node's (8,) about the unweighted centroid, zeros without any."""
+    n, width = structure.n_atoms, settings.atom_width
     if features is None:
-        return np.zeros((n, 3)), np.zeros(8)
-    if features.mulliken_spd.shape != (n, 3):
-        raise SkippedStructure(f"populations of shape {features.mulliken_spd.shape} for {n} atoms")
+        return np.zeros((n, width)), np.zeros(8)
+    if features.atoms.shape != (n, width):
+        raise SkippedStructure(f"atom features of shape {features.atoms.shape}, expected ({n}, {width})")
     centroid = structure.positions.mean(axis=0)
-    dipole, quadrupole = features.moments_about(centroid, float(sum(structure.charge)))
-    return features.mulliken_spd, field_features(dipole, quadrupole, settings.length_scale)
+    moments = features.moments_about(centroid, float(sum(structure.charge)))
+    if moments is None:
+        return features.atoms, np.zeros(8)
+    return features.atoms, field_features(*moments, settings.length_scale)
 
 
 def features_of(structure: Structure, settings: GraphSettings) -> Features | None:
     """Return what the raw data says about a dimer where the graphset's level is `given`, None where it has no level."""
-    return given_features(structure) if settings.level == GIVEN else None
+    return given_features(structure, settings) if settings.level == GIVEN else None

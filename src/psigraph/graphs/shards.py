@@ -13,10 +13,11 @@ from psigraph.fields import SHARD_FIELDS
 from psigraph.graphs.graph import Graph, Skipped
 from psigraph.graphs.settings import GraphSettings
 from psigraph.quantum.levels import normalise_level
+from psigraph.quantum.table import FEATURES
 from psigraph.stores import Column, Store, StoreError, digest_of, read_store, write_store
 
 FORMAT = "psigraph-graphs"
-VERSION = 1
+VERSION = 2
 REMEDY = "snakemake --cores 1 graphs"
 
 SKIPPED_COLUMNS = ("id", "source", "reason")
@@ -30,7 +31,7 @@ class ShardSet:
     """All shards of a graphset, concatenated in shard order; arrays by the names of `psigraph.fields`."""
 
     arrays: Mapping[str, np.ndarray]
-    settings: Mapping[str, Any]  # GraphSettings.identity(): family, cutoff [Å], length_scale, level, v0, unit
+    settings: Mapping[str, Any]  # GraphSettings.identity()
     level_name: str
     digest: str  # of all shards
     digests: Mapping[str, str]  # file name: digest
@@ -54,7 +55,7 @@ def write_shard(
     inputs: Mapping[str, str] | None = None,
 ) -> str:
     """Write graphs to one HDF5 file and return its content digest; an empty shard is legal."""
-    arrays = _flatten(graphs)
+    arrays = _flatten(graphs, settings.atom_width)
     columns = {
         field.name: Column(arrays[field.name], field.unit_of(settings.unit), field.description)
         for field in SHARD_FIELDS
@@ -66,6 +67,7 @@ def write_shard(
         "family": settings.family,
         "graphset": name,
         "level_name": settings.level_name,
+        "atom_features": _describe(settings),
     }
     return write_store(
         path,
@@ -174,13 +176,21 @@ def _compare(store: Store, expected: Mapping[str, Any], who: str) -> None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(str(name) for name, *_ in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {value[key]}" for key in sorted(value)) + "}"
     return "none" if value is None else str(value)
 
 
-def _flatten(graphs: Sequence[Graph]) -> dict[str, np.ndarray]:
-    """Return the shard's columns, flat with offsets, with the shapes and types of `psigraph.fields`."""
+def _describe(settings: GraphSettings) -> str:
+    """Return what the columns of `atomic_node_attr` are, for readers without this project."""
+    names = (FEATURES[name] for name in settings.atom_features)
+    return "; ".join(f"{f.name} {tuple(f.shape)} [{f.unit}]: {f.definition}" for f in names)
+
+
+def _flatten(graphs: Sequence[Graph], atom_width: int) -> dict[str, np.ndarray]:
+    """Return the columns, flat with offsets, in the shapes (K: `atom_width`) and types of `psigraph.fields`."""
     arrays: dict[str, np.ndarray] = {
         "ids": np.array([graph.id for graph in graphs], dtype=object),
         "offsets": np.cumsum([0, *(len(graph.z_atoms) for graph in graphs)]),
@@ -191,12 +201,12 @@ def _flatten(graphs: Sequence[Graph]) -> dict[str, np.ndarray]:
         shape, dtype = field.shard
         if field.name not in arrays:
             values = [getattr(graph, field.name) for graph in graphs]
-            width = [int(part) for part in re.findall(r"(?<=,)\d+", shape)]
+            width = [atom_width if part == "K" else int(part) for part in re.findall(r"(?<=,)(\d+|K)", shape)]
             if field.name in _FLAT:
-                joined = np.concatenate(values) if values else np.zeros(0)
+                arrays[field.name] = np.concatenate([np.zeros((0, *width)), *values])
             else:
                 joined = np.array(values, dtype=object if dtype == "text" else None)
-            arrays[field.name] = joined.reshape(-1, *width) if width else joined
+                arrays[field.name] = joined.reshape(-1, *width) if width else joined
         arrays[field.name] = arrays[field.name].astype(object if dtype == "text" else dtype)
     return arrays
 

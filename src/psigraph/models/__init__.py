@@ -12,9 +12,16 @@ MODELS: dict[str, Callable[..., DeltaModel]] = {"delta_coupling": DeltaCoupling}
 
 
 def build_model(
-    architecture: str, settings: Section | Mapping[str, Any] | None = None, *, cutoff: float, length_scale: float
+    architecture: str,
+    settings: Section | Mapping[str, Any] | None = None,
+    *,
+    cutoff: float,
+    length_scale: float,
+    atom_width: int = 3,
 ) -> DeltaModel:
-    """Return a new model; `settings` are the architecture's hyperparameters, `cutoff` the graphs' [Å].
+    """Return a new model; `settings` are the architecture's hyperparameters.
+
+    cutoff [Å], length_scale and atom_width (columns of `atomic_node_attr`) are those of the graphs.
 
     Raises ValueError for an unknown architecture (naming the known ones) or hyperparameter.
     """
@@ -24,4 +31,5 @@ def build_model(
         )
     values = settings.model_dump() if isinstance(settings, Section) else dict(settings or {})
     checked = ARCHITECTURES[architecture].model_validate(values)
-    return MODELS[architecture](cutoff=cutoff, length_scale=length_scale, **checked.model_dump())
+    graphs = {"cutoff": cutoff, "length_scale": length_scale, "atom_width": atom_width}
+    return MODELS[architecture](**graphs, **checked.model_dump())

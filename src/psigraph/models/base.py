@@ -13,21 +13,25 @@ class DeltaModel(nn.Module):
     """A model of ΔV with the normalisation of its inputs and output as buffers, so that a checkpoint carries them.
 
     Scalars are shifted and scaled one by one; each irrep of the field node is scaled by one number, which keeps
-    equivariance. Subclasses set `hyperparameters`, use `normalised_*`, and return `to_label(output)`.
+    equivariance. Subclasses set `hyperparameters`, use `normalised_*`, and return `to_label(output)`. `atom_width` (K)
+    is the number of columns of `atomic_node_attr`; 0 is allowed.
     """
 
     hyperparameters: dict[str, float | int]
     u_mean: Tensor
     u_scale: Tensor
-    spd_mean: Tensor
-    spd_scale: Tensor
+    atom_mean: Tensor
+    atom_scale: Tensor
     multipole_scale: Tensor
     delta_mean: Tensor
     delta_scale: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, atom_width: int = 3) -> None:
         super().__init__()
-        for name, size in (("u", 4), ("spd", 3)):
+        if atom_width < 0:
+            raise ValueError(f"atom_width must be at least 0, got {atom_width}")
+        self.atom_width = atom_width
+        for name, size in (("u", 4), ("atom", atom_width)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(size))
         self.register_buffer("multipole_scale", torch.ones(2))  # dipole, quadrupole
@@ -38,13 +42,15 @@ class DeltaModel(nn.Module):
     def fit_normalisation(self, arrays: Mapping[str, Tensor]) -> None:
         """Set the normalisation from a training set without augmentation.
 
-        arrays: u (n, 4), y (n,) [V unit], atomic_node_attr (ΣN, 3) [electrons], field_node_features (n, 8) [internal].
-        The output is scaled by mean and SD of y; a quantity without spread keeps the scale 1.
+        arrays: u (n, 4), y (n,) [V unit], atomic_node_attr (ΣN, K), field_node_features (n, 8) [internal]. The output
+        is scaled by mean and SD of y; a quantity without spread keeps the scale 1.
         """
-        u, spd, field, y = (
+        u, atoms, field, y = (
             torch.as_tensor(arrays[k]).to(torch.float64) for k in ("u", "atomic_node_attr", "field_node_features", "y")
         )
-        for name, values in (("u", u.view(-1, 4)), ("spd", spd.view(-1, 3)), ("delta", y.view(-1))):
+        for name, values in (("u", u.view(-1, 4)), ("atom", atoms), ("delta", y.view(-1))):
+            if values.numel() == 0:  # atoms without features
+                continue
             getattr(self, f"{name}_mean").copy_(values.mean(0))
             getattr(self, f"{name}_scale").copy_(_scale(values.std(0, correction=0)))
         dipole, quadrupole = field.view(-1, 8).split([3, 5], 1)
@@ -55,9 +61,9 @@ class DeltaModel(nn.Module):
         """Return u (B, 4) with zero mean and unit spread over the training set."""
         return (u - self.u_mean) / self.u_scale
 
-    def normalised_spd(self, populations: Tensor) -> Tensor:
-        """Return Mulliken populations (ΣN, 3) with zero mean and unit spread over the training set's atoms."""
-        return (populations - self.spd_mean) / self.spd_scale
+    def normalised_atoms(self, features: Tensor) -> Tensor:
+        """Return features of atoms (ΣN, K), each column with zero mean and unit spread over the training set."""
+        return (features - self.atom_mean) / self.atom_scale
 
     def normalised_multipoles(self, features: Tensor) -> Tensor:
         """Return field features (B, 8) with dipole and quadrupole of unit root mean square over the training set."""

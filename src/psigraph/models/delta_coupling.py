@@ -70,11 +70,34 @@ class PointsConvolutionIntegrated(nn.Module):
         return self.sc(x, attr) + torch.tanh(self.alpha(mean, attr)) * self.lin2(mean, attr)
 
 
+def atom_attributes(width: int) -> nn.Module:
+    """Return the network from an atom's features (ΣN, K) to its attributes (ΣN, 8) (§4.2)."""
+    if width == 0:
+        return SharedAttributes()
+    last = nn.Linear(16, ATTRIBUTES)
+    nn.init.normal_(last.bias)  # attributes of unit size; torch's small ones leave messages of 1e-4 beside sc
+    return nn.Sequential(nn.Linear(width, 16), nn.SiLU(), last)
+
+
+class SharedAttributes(nn.Module):
+    """Learnt attributes that all atoms share, where atoms have no features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.randn(ATTRIBUTES))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (ΣN, 8) for features (ΣN, 0)."""
+        return self.values.expand(features.shape[0], -1)
+
+
 class DeltaCoupling(DeltaModel):
     """Predict ΔV of a batch of dimers (spec/delta.md §4).
 
     cutoff and field_cutoff [Å]: ranges of atom-atom edges (those of the batch) and of atom-field edges; length_scale:
-    internal units per Å; taper: see radial.membership (0 is the note's plain mean, which jumps at the cutoff).
+    internal units per Å; atom_width: columns of `atomic_node_attr` (the note's three are Mulliken populations; without
+    any, all atoms share one learnt attribute); taper: see radial.membership (0 is the note's plain mean, which jumps at
+    the cutoff).
     """
 
     def __init__(
@@ -82,13 +105,14 @@ class DeltaCoupling(DeltaModel):
         *,
         cutoff: float,
         length_scale: float,
+        atom_width: int = 3,
         num_conv_layers: int = 6,
         num_rbf: int = 50,
         hidden: int = 64,
         field_cutoff: float = 50.0,
         taper: float = TAPER,
     ) -> None:
-        super().__init__()
+        super().__init__(atom_width)
         for name, value in (("cutoff", cutoff), ("field_cutoff", field_cutoff), ("length_scale", length_scale)):
             check_positive(name, value)
         self.hyperparameters = {
@@ -99,9 +123,7 @@ class DeltaCoupling(DeltaModel):
         }
         self.cutoff, self.shortest, self.taper = cutoff * length_scale, SHORTEST * length_scale, taper
         self.embedding = nn.Embedding(MAX_Z + 1, SCALARS)
-        last = nn.Linear(16, ATTRIBUTES)
-        nn.init.normal_(last.bias)  # attributes of unit size; torch's small ones leave messages of 1e-4 beside sc
-        self.attributes = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), last)
+        self.attributes = atom_attributes(atom_width)
         self.field_attributes = nn.Parameter(torch.randn(ATTRIBUTES))
         self.harmonics = o3.SphericalHarmonics(HARMONICS, normalize=False, normalization="component")
         self.rbf = RadialBesselBasisLayer(num_rbf, self.cutoff)
@@ -130,7 +152,7 @@ class DeltaCoupling(DeltaModel):
         multipoles = self.normalised_multipoles(data.field_node_features.reshape(graphs, 8))
         pad = nn.functional.pad
         x = torch.cat([pad(scalars, (0, 8)), pad(multipoles, (SCALARS, 0))])
-        atoms = self.attributes(self.normalised_spd(data.atomic_node_attr))
+        atoms = self.attributes(self.normalised_atoms(data.atomic_node_attr))
         return x, torch.cat([atoms, self.field_attributes.to(atoms.dtype).expand(graphs, -1)])
 
     @torch.compiler.disable  # checks that depend on the data, and e3nn's harmonics

@@ -1,7 +1,7 @@
-"""Runs Psi4 on dimers: three explicit SCFs for counterpoise, in one warm process with one thread.
+"""Runs Psi4 on one system after another, in one warm process with one thread.
 
 What Psi4 1.3.2 needs: `core.clean()` after every energy, failures included, else later ones end in PSIO errors;
-explicit SCFs on `extract_subsets`, for `bsse_type='cp'` runs five and returns a wavefunction without orbitals.
+explicit SCFs for counterpoise, for `bsse_type='cp'` runs five and returns a wavefunction without orbitals.
 """
 
 import atexit
@@ -9,20 +9,22 @@ import difflib
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from psigraph.quantum import features
 from psigraph.quantum.basis_cache import cache_basis_parser
-from psigraph.quantum.errors import InputError, classify, one_line
+from psigraph.quantum.errors import FeatureError, InputError
 from psigraph.quantum.ghosts import remove_ghost_ecps
-from psigraph.quantum.levels import LevelError
-from psigraph.quantum.model import OK, Dimer, DimerResult, failed
+from psigraph.quantum.ladder import NotConverged, Solution, climb
+from psigraph.quantum.levels import LevelError, cartesian_error, reference_of
+from psigraph.quantum.registry import COMPUTE
+from psigraph.quantum.scf import Scf, scf_of
+from psigraph.quantum.system import System
+from psigraph.quantum.table import FEATURES
+from psigraph.structures.geometry import distance_matrix
 from psigraph.units import BOHR_RADIUS
 
 LOG_NAME = "psi4.log"
@@ -41,19 +43,6 @@ def remove_scratch() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class ScfResult:
-    """One converged SCF. Moments refer to the coordinate origin."""
-
-    energy: float  # hartree
-    dipole: np.ndarray  # (3,) e·Å
-    quadrupole: np.ndarray  # (3, 3) e·Å²
-    mulliken_spd: np.ndarray  # (N, 3) electrons
-    mulliken_charge: np.ndarray  # (N,) e
-    integrals: features.Integrals
-    orbitals: tuple[features.Orbitals, features.Orbitals]
-
-
 class Psi4Session:
     """A warm Psi4 with its own scratch folder; one per process.
 
@@ -61,11 +50,14 @@ class Psi4Session:
     at exit; the folder is removed after that. It lies in PSI_SCRATCH, else in the system's temporary folder.
     """
 
-    def __init__(self, memory_mb: int, log: Path | None = None) -> None:
+    def __init__(self, memory_mb: int, log: Path | None = None, scratch: Path | None = None) -> None:
+        """Start Psi4 in `scratch`, a folder that the caller removes; without one in a folder of its own."""
         self.log = log.absolute() if log else None
-        self.scratch = Path(tempfile.mkdtemp(prefix="psigraph-psi4-", dir=os.environ.get("PSI_SCRATCH")))
-        _scratch_folders.append(self.scratch)
-        atexit.register(remove_scratch)  # before Psi4 registers its own handlers, so that it runs after them
+        if scratch is None:
+            scratch = Path(tempfile.mkdtemp(prefix="psigraph-psi4-", dir=os.environ.get("PSI_SCRATCH")))
+            _scratch_folders.append(scratch)
+            atexit.register(remove_scratch)  # before Psi4 registers its own handlers, so that it runs after them
+        self.scratch = scratch
         os.chdir(self.scratch)
         import psi4
 
@@ -85,148 +77,164 @@ class Psi4Session:
         path = self.log or self.scratch / LOG_NAME
         self.psi4.core.set_output_file(str(path), self.log is not None)
 
-    def molecule(self, dimer: Dimer, order: np.ndarray, origin: np.ndarray) -> Any:
-        """Return the Psi4 molecule of the dimer, atoms in `order` (A first), `origin` [Å] moved to zero.
+    def molecule(self, system: System) -> Any:
+        """Return the Psi4 molecule of a system.
 
         Positions are given in bohr, so that Psi4's own bohr constant changes nothing.
         """
         from qcelemental import periodictable
 
-        charges, multiplicities = dimer.charges, dimer.multiplicities
-        fragment = np.asarray(dimer.fragment)[order]
-        z = np.asarray(dimer.z, dtype=int)[order]
         # Psi4 keeps one ECP per label, so an atom and a ghost of its kind must not share one: see ghosts.py
-        labels = [f"{periodictable.to_E(int(n))}_{'ab'[f]}" for n, f in zip(z, fragment, strict=True)]
+        labels = [
+            f"{'@' if ghost else ''}{periodictable.to_E(int(z))}_{'ab'[fragment]}"
+            for z, fragment, ghost in zip(system.z, system.fragment, system.ghost, strict=True)
+        ]
         return self.psi4.core.Molecule.from_arrays(
-            geom=((dimer.positions[order] - origin) / BOHR_RADIUS).ravel(),
-            elez=z,
+            geom=(system.positions / BOHR_RADIUS).ravel(),
             elbl=labels,
             units="Bohr",
-            fragment_separators=[int((fragment == 0).sum())],
-            fragment_charges=[float(c) for c in charges],
-            fragment_multiplicities=[int(m) for m in multiplicities],
-            molecular_charge=float(sum(charges)),
-            molecular_multiplicity=sum(multiplicities) - 1,
+            molecular_charge=float(system.charge),
+            molecular_multiplicity=system.multiplicity,
             fix_com=True,
             fix_orientation=True,
             fix_symmetry="c1",
         )
 
-    def scf(self, molecule: Any, level: Mapping[str, Any]) -> ScfResult:
-        """Converge one SCF at `level` (normalised) and read its features. Psi4 is clean afterwards, come what may."""
+    def compute(
+        self,
+        system: System,
+        level: Mapping[str, Any],
+        names: Sequence[str],
+        *,
+        note: Callable[[str], None] = lambda line: None,
+        file47: Path | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Converge one SCF at `level` (normalised) and return the features `names` of it, by name.
+
+        Of a system with ghosts only features per system are computed. `note` gets a line per SCF attempt as soon as it
+        ends; `file47` is where the input of the NBO program goes. Psi4 is clean afterwards, come what may.
+        """
+        if self.log is None:
+            self.restart_log()
+        try:
+            solution = climb(lambda options: self._solve(system, level, options), level["max_iterations"], note)
+            if file47 is not None:
+                self._write_file47(solution.wavefunction, file47)
+            scf = scf_of(system, level, solution.energy, solution.wavefunction, self.psi4)
+            return feature_values(scf, names)
+        finally:
+            self._clean()
+
+    def _solve(self, system: System, level: Mapping[str, Any], options: Mapping[str, Any]) -> Solution:
+        """Run one SCF with the level's settings and those of a rung. Raises NotConverged."""
+        from psi4.driver.p4util.exceptions import SCFConvergenceError
+
+        self._clean()
+        self.psi4.set_options(
+            {
+                "basis": level["basis"],
+                "scf_type": level["scf_type"],
+                "reference": reference_of(level, system.multiplicity),
+                "e_convergence": level["e_convergence"],
+                "d_convergence": level["d_convergence"],
+                "guess": "sad",  # Psi4's own choice for a single atom, core, leads Li to an excited state
+                **options,
+            }
+        )
+        try:
+            energy, wfn = self.psi4.energy(level["method"], molecule=self.molecule(system), return_wfn=True)
+        except SCFConvergenceError as error:  # holds the wavefunction, so it must not live on as a cause
+            numbers = error.iteration, error.e_conv, error.d_conv
+        else:
+            return Solution(float(energy), int(wfn.iteration_), wfn)
+        raise NotConverged(*numbers)
+
+    def _clean(self) -> None:
+        """Put Psi4 back to where it was after its start."""
         from psi4.driver.qcdb.libmintsbasisset import BasisSet
 
-        psi4 = self.psi4
-        try:
-            psi4.set_options(
-                {
-                    "basis": level["basis"],
-                    "scf_type": level["scf_type"],
-                    "reference": "rhf" if molecule.multiplicity() == 1 else "uhf",
-                    "e_convergence": level["e_convergence"],
-                    "d_convergence": level["d_convergence"],
-                    "maxiter": level["max_iterations"],
-                }
-            )
-            energy, wavefunction = psi4.energy(level["method"], molecule=molecule, return_wfn=True)
-            integrals = features.basis_integrals(wavefunction)
-            spins = features.orbitals(wavefunction)
-            density = sum(spin.coefficients @ spin.coefficients.T for spin in spins)
-            dipole, quadrupole = features.moments(integrals, density, np.zeros(3))
-            spd, charge = features.mulliken(integrals, density)
-            return ScfResult(float(energy), dipole, quadrupole, spd, charge, integrals, spins)
-        finally:
-            psi4.core.clean()
-            psi4.core.clean_options()
-            psi4.core.clean_variables()
-            for functions in getattr(
-                BasisSet, "exp_ao", []
-            ):  # a table that Psi4 lengthens with every atom of every basis set
-                functions.clear()
+        self.psi4.core.clean()
+        self.psi4.core.clean_options()
+        self.psi4.core.clean_variables()
+        # a table that Psi4 lengthens with every atom of every basis set
+        for functions in getattr(BasisSet, "exp_ao", []):
+            functions.clear()
 
-    def check_basis(self, basis: str) -> None:
-        """Raise LevelError, naming similar basis sets, where Psi4 has no file for `basis`."""
+    def _write_file47(self, wavefunction: Any, path: Path) -> None:
+        """Write the NBO program's input file, under a temporary name first."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = self.scratch / "file.47"
+        self.psi4.core.NBOWriter(wavefunction).write(str(written))
+        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        shutil.copyfile(written, part)
+        os.replace(part, path)
+
+    def check_basis(self, basis: str, features: Sequence[str] = ()) -> None:
+        """Raise LevelError where Psi4 has no file for `basis`, naming similar ones, or it does not allow `features`."""
         from psi4.driver.qcdb.libmintsbasisset import BasisSet
 
         installed = Path(self.psi4.core.get_datadir()) / "basis"
         folders = [Path(p) for p in os.environ.get("PSIPATH", "").split(os.pathsep) if p] + [installed]
         name = BasisSet.make_filename(basis)
         name = name if name.endswith(".gbs") else name + ".gbs"
-        if any((folder / name).is_file() for folder in folders):
-            return
-        close = difflib.get_close_matches(name, [p.name for p in installed.glob("*.gbs")], n=3)
-        hint = f"; similar: {', '.join(c.removesuffix('.gbs') for c in close)}" if close else ""
-        raise LevelError(f"level: basis {basis!r} is unknown to Psi4 (no file {name} in {installed}){hint}")
+        found = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if found is None:
+            close = difflib.get_close_matches(name, [p.name for p in installed.glob("*.gbs")], n=3)
+            hint = f"; similar: {', '.join(c.removesuffix('.gbs') for c in close)}" if close else ""
+            raise LevelError(f"level: basis {basis!r} is unknown to Psi4 (no file {name} in {installed}){hint}")
+        error = cartesian_error(basis, features)
+        if error and is_cartesian(found):
+            raise LevelError(error)
 
 
-def check_dimer(dimer: Dimer) -> None:
-    """Raise InputError for what cannot be computed: an empty fragment, fused atoms, an impossible spin."""
-    for name, index in (("A", 0), ("B", 1)):
-        inside = dimer.fragment == index
-        if not inside.any():
-            raise InputError(f"fragment {name} has no atoms")
-        charge, multiplicity = dimer.charges[index], dimer.multiplicities[index]
-        electrons = int(dimer.z[inside].astype(int).sum()) - charge
-        if electrons < 0 or not 1 <= multiplicity <= electrons + 1 or (electrons + multiplicity) % 2 == 0:
-            raise InputError(
-                f"fragment {name} has {electrons} electrons (charge {charge}), which cannot have multiplicity "
-                f"{multiplicity}"
-            )
-    if not np.isfinite(dimer.positions).all():
+def is_cartesian(basis_file: Path) -> bool:
+    """Return whether a basis set file in Gaussian's format asks, on top, for Cartesian functions."""
+    for line in basis_file.read_text(errors="replace").splitlines():
+        word = line.strip().lower()
+        if word in ("cartesian", "spherical"):
+            return word == "cartesian"
+        if word == "****":
+            break
+    return False
+
+
+def feature_values(scf: Scf, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the features `names` of an SCF, each function called once; of ghosted systems those per system only."""
+    import psigraph.quantum.features  # noqa: F401  registers the functions
+
+    values: dict[str, np.ndarray] = {}
+    for name in names:
+        feature = FEATURES[name]
+        if name in values or feature.program != "psi4" or not (scf.system.is_whole or feature.per == "system"):
+            continue
+        if name in COMPUTE:
+            try:
+                result = COMPUTE[name](scf)
+            except Exception as error:
+                raise FeatureError(name, error) from error
+            values.update(result if isinstance(result, dict) else {name: result})
+    return {name: np.asarray(values[name], dtype=FEATURES[name].dtype) for name in names if name in values}
+
+
+def check_system(system: System, names: Sequence[str] = ()) -> None:
+    """Raise InputError for what cannot be computed: no atoms, fused atoms, an impossible spin, SAPT0 of open shells."""
+    if not (~system.ghost).any():
+        raise InputError("there are no atoms")
+    electrons, multiplicity = system.n_electrons, system.multiplicity
+    if electrons < 0 or not 1 <= multiplicity <= electrons + 1 or (electrons + multiplicity) % 2 == 0:
+        raise InputError(f"{electrons} electrons (charge {system.charge}) cannot have multiplicity {multiplicity}")
+    if not np.isfinite(system.positions).all():
         raise InputError("positions are not finite")
-    distance = np.linalg.norm(dimer.positions[:, None] - dimer.positions[None], axis=-1)  # (N, N) Å
+    distance = distance_matrix(system.positions)  # (N, N) Å
     np.fill_diagonal(distance, np.inf)
-    i, j = divmod(int(distance.argmin()), dimer.n_atoms)
+    i, j = divmod(int(distance.argmin()), system.n_atoms)
     if distance[i, j] < MIN_DISTANCE:
         raise InputError(
             f"atoms {i} and {j} (counted from 0) are {distance[i, j]:.3f} Å apart, less than {MIN_DISTANCE} Å"
         )
-
-
-def compute_dimer(
-    session: Psi4Session, dimer: Dimer, level: Mapping[str, Any], *, clock: Callable[[], float] = time.perf_counter
-) -> DimerResult:
-    """Compute all features of one dimer; a failure is a result with its class and message, never an exception.
-
-    A random failure is tried once more.
-    """
-    start = clock()
-    for attempt in (1, 2):
-        session.restart_log()
-        try:
-            return _compute(session, dimer, level, lambda: clock() - start)
-        except Exception as error:
-            status = classify(error)
-            message = one_line(error)
-            if status == "random" and attempt == 1:
-                continue
-            break
-    return failed(status, message, dimer.n_atoms, wall_time=clock() - start, psi4_version=session.version)
-
-
-def _compute(session: Psi4Session, dimer: Dimer, level: Mapping[str, Any], elapsed: Callable[[], float]) -> DimerResult:
-    """Dimer, A with ghost B, B with ghost A. Raises InputError and what Psi4 raises."""
-    check_dimer(dimer)
-    origin = dimer.positions.mean(axis=0)  # (3,) Å
-    order = np.argsort(dimer.fragment, kind="stable")  # Psi4 wants fragments contiguous
-    back = np.argsort(order)
-    whole = session.molecule(dimer, order, origin)
-    runs = []
-    for molecule in (whole, whole.extract_subsets([1], [2]), whole.extract_subsets([2], [1])):
-        runs.append(session.scf(molecule, level))
-    whole_run = runs[0]
-    energy = np.array([run.energy for run in runs])
-    ratio = features.participation_ratio(whole_run.integrals, whole_run.orbitals, dimer.fragment[order])
-    return DimerResult(
-        status=OK,
-        energy=energy,
-        interaction_energy=float(energy[0] - energy[1] - energy[2]),
-        dipole=np.stack([run.dipole for run in runs]),
-        quadrupole=np.stack([run.quadrupole for run in runs]),
-        origin=origin,
-        mulliken_spd=whole_run.mulliken_spd[back],
-        mulliken_charge=whole_run.mulliken_charge[back],
-        participation_ratio=ratio,
-        wall_time=elapsed(),
-        psi4_version=session.version,
-    )
+    if "sapt0" in names and system.is_dimer and set(system.multiplicities) != {1}:
+        raise InputError(
+            f"the feature sapt0 is for closed shells, and A and B have multiplicities {system.multiplicities}; "
+            "take sapt0 out of the level's features, or the structure out of the dataset",
+            features=("sapt0",),
+        )

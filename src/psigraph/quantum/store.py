@@ -1,11 +1,10 @@
-"""The quantum store: the features of one batch of structures, and reading all batches of a dataset as one.
+"""The quantum store: the features of a batch of structures (`write_quantum`), and all batches of a dataset read as one.
 
-Structure i of a structure store belongs to batch i % batches.
+Descriptors of other programs (RDKit, D4, shieldings) are stored and read the same way.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +12,39 @@ import numpy as np
 
 from psigraph.quantum import FEATURE_VERSION
 from psigraph.quantum.levels import LevelError, normalise_level
-from psigraph.quantum.model import OK, STATUSES, DimerResult
-from psigraph.quantum.records import NUMBERS, UNTRACKED
-from psigraph.stores import Column, Store, StoreError, canonical_json, read_store, write_store
+from psigraph.quantum.model import OK
+from psigraph.quantum.store_writer import FORMAT, OFFSETS, VERSION, store_settings, write_quantum
+from psigraph.quantum.table import FEATURES
+from psigraph.stores import Store, StoreError, canonical_json, read_store
 
-FORMAT = "psigraph-quantum"
-VERSION = 1
+__all__ = ["REMEDY", "QuantumSet", "read_quantum", "store_settings", "write_quantum"]
+
 REMEDY = "snakemake --cores 8 features"
-
-log = logging.getLogger(__name__)
-
-_COLUMNS = ("ids", "offsets", "status", "message", *(name for name, _, _ in NUMBERS))
-_BY_ATOM = ("mulliken_spd", "mulliken_charge")
+_BY_STRUCTURE = ("ids", "status", "message", "attempts", "wall_time", "origin", "n_systems")
 
 
 @dataclass(frozen=True)
 class QuantumSet:
-    """Quantum features of n structures, row i belonging to structure i. Failed rows are NaN. m = dimer, A, B."""
+    """Features of n structures, row i belonging to structure i. Failed rows are NaN, integers 0.
+
+    `values` by feature: system (n, S, *shape) with S = 3 (dimer, A, B) where there is a dimer, else 1; structure
+    (n, *shape); others flat (Σ rows, *shape), structure i at `rows(scope, i)`.
+    """
 
     ids: np.ndarray  # (n,) text
-    offsets: np.ndarray  # (n+1,) int64
     status: np.ndarray  # (n,) text: ok, input, resources, convergence or random
     message: np.ndarray  # (n,) text
-    energy: np.ndarray  # (n, 3) hartree, by m; A and B in the dimer's basis
-    interaction_energy: np.ndarray  # (n,) hartree
-    dipole: np.ndarray  # (n, 3, 3) e·Å, by m
-    quadrupole: np.ndarray  # (n, 3, 3, 3) e·Å², by m, traceless
-    origin: np.ndarray  # (n, 3) Å, what the moments refer to
-    mulliken_spd: np.ndarray  # (ΣN, 3) electrons
-    mulliken_charge: np.ndarray  # (ΣN,) e
-    participation_ratio: np.ndarray  # (n,)
+    attempts: np.ndarray  # (n,) text, one line per SCF attempt
     wall_time: np.ndarray  # (n,) s
-    settings: Mapping[str, Any]  # level, feature_version
+    origin: np.ndarray  # (n, 3) Å, what moments refer to
+    n_systems: np.ndarray  # (n,) 1 for a molecule, 3 for a dimer
+    values: Mapping[str, np.ndarray]
+    offsets: Mapping[str, np.ndarray]  # scope -> (n+1,) int64
+    settings: Mapping[str, Any]  # program, level, feature_version, features
     digests: Mapping[str, str]  # file -> content digest
     structures_digest: str  # of the structure store that was computed
     psi4_version: str
+    remedy: str = field(default=REMEDY, repr=False)
 
     @property
     def n(self) -> int:
@@ -58,56 +55,27 @@ class QuantumSet:
         """Which rows hold features (n,) bool."""
         return self.status == OK
 
+    def rows(self, scope: str, i: int) -> slice:
+        """Return the rows of structure i in the features of a scope: atom, bond, nbo, donation or element."""
+        return slice(int(self.offsets[scope][i]), int(self.offsets[scope][i + 1]))
+
     def atoms(self, i: int) -> slice:
-        """Return the rows of structure i in mulliken_spd and mulliken_charge."""
-        return slice(int(self.offsets[i]), int(self.offsets[i + 1]))
+        """Return the rows of structure i in the features by atom."""
+        return self.rows("atom", i)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
 
-def store_settings(level: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what identifies the content of a quantum store."""
-    return {"level": normalise_level(level), "feature_version": FEATURE_VERSION}
-
-
-def write_quantum(
-    path: str | Path,
-    *,
-    ids: Sequence[str],
-    index: Sequence[int],
-    results: Sequence[DimerResult],
-    level: Mapping[str, Any],
-    structures_digest: str,
-) -> str:
-    """Write the results of one batch and return the content digest. `index` is the row in the structure store."""
-    atoms = [len(result.mulliken_charge) for result in results]
-    columns = {
-        "ids": Column(np.array([str(i) for i in ids], dtype=object), "", "unique name of each structure"),
-        "index": Column(np.array(index, dtype=np.int64), "1", "row in the structure store"),
-        "offsets": Column(
-            np.cumsum([0, *atoms], dtype=np.int64), "1", "structure i is rows offsets[i] to offsets[i+1]-1 by atom"
-        ),
-        "status": Column(np.array([r.status for r in results], dtype=object), "", "one of " + ", ".join(STATUSES)),
-        "message": Column(np.array([r.message for r in results], dtype=object), "", "why Psi4 failed"),
-    }
-    empty = DimerResult(status=OK)
-    for name, unit, text in NUMBERS:
-        shape = np.shape(getattr(empty, name))
-        values = [getattr(r, name) for r in results]
-        if name in _BY_ATOM:
-            stacked = np.concatenate([np.zeros((0, *shape[1:])), *values])
-        else:
-            stacked = np.array(values, dtype=np.float64).reshape(len(results), *shape)
-        columns[name] = Column(stacked, unit, text)
-    versions = sorted({result.psi4_version for result in results if result.psi4_version})
-    return write_store(
-        path,
-        format=FORMAT,
-        version=VERSION,
-        columns=columns,
-        settings=store_settings(level),
-        inputs={"structures": structures_digest},
-        attributes={"psi4_version": ", ".join(versions)},
-        untracked=UNTRACKED,
-    )
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return a feature. Raises StoreError saying where to ask for it, where the store does not hold it."""
+        if name in self.values:
+            return self.values[name]
+        path = next(iter(self.digests), "")
+        key = f"levels.{Path(path).parent.name}.features" if self.settings.get("level") else "the configuration"
+        raise StoreError(
+            f"{path}: does not hold feature {name!r}, only {', '.join(self.values)}; "
+            f"add {name} to {key} and run: {self.remedy}"
+        )
 
 
 def read_quantum(
@@ -116,45 +84,54 @@ def read_quantum(
     level: Mapping[str, Any] | None = None,
     structures_digest: str | None = None,
     ids: Sequence[str] | np.ndarray | None = None,
+    features: Collection[str] | None = None,
     remedy: str = REMEDY,
 ) -> QuantumSet:
     """Read all batches of a dataset, in the order of the structure store.
 
     `level` is the level of theory that is expected, `structures_digest` and `ids` the content digest and the ids of
-    the structure store that goes with it; where given they are checked. Raises StoreError naming file, both values and
-    remedy where they differ, where batches differ among themselves, or where a structure is missing or stands in two
-    batches.
+    the structure store that goes with it; where given they are checked. With `features` only these are kept in memory.
+    Raises StoreError naming file, both values and remedy where they differ, where batches differ among themselves, or
+    where a structure is missing or stands in two batches.
     """
     if not paths:
         raise StoreError(f"no quantum files were given; make them with: {remedy}")
-    stores = [read_store(path, format=FORMAT, version=VERSION, remedy=remedy) for path in paths]
-    expected = dict(stores[0].settings) if level is None else store_settings(level)
-    digest = stores[0].inputs.get("structures", "") if structures_digest is None else structures_digest
-    for store in stores:
+    stores: list[Store] = []
+    for path in paths:
+        store = read_store(path, format=FORMAT, version=VERSION, remedy=remedy)
+        first = stores[0] if stores else store
+        expected = _settings(first, remedy)
+        if level is not None:
+            expected |= {"level": normalise_level(level), "feature_version": FEATURE_VERSION}
+        digest = first.inputs.get("structures", "") if structures_digest is None else structures_digest
         _check(store, expected, digest, remedy)
-    result = _join(stores, digest, remedy)
-    if ids is not None and list(map(str, ids)) != list(result.ids):
-        names = [str(i) for i in ids]
-        where = next((k for k in range(min(len(names), result.n)) if names[k] != result.ids[k]), None)
-        what = (
-            f"{result.n} structures, expected {len(names)}"
-            if where is None
-            else f"structure {result.ids[where]!r} in row {where}, expected {names[where]!r}"
-        )
-        raise StoreError(f"{paths[0]}: its dataset has {what}; rebuild it with: {remedy}")
+        stores.append(_keep(store, features))
+    result = _join(stores, remedy)
+    if ids is not None:
+        _check_ids(result, ids, paths[0], remedy)
     return result
+
+
+def _settings(store: Store, remedy: str) -> dict[str, Any]:
+    """Return the settings of a store, its level in one spelling."""
+    level = store.settings.get("level")
+    try:
+        return {**store.settings, "level": normalise_level(level) if level else None}
+    except LevelError as error:
+        raise StoreError(f"{store.path}: {error}; rebuild it with: {remedy}") from None
 
 
 def _check(store: Store, expected: Mapping[str, Any], digest: str, remedy: str) -> None:
     """Raise StoreError where settings, input or columns of one batch do not fit."""
-    missing = [name for name in ("index", *_COLUMNS) if name not in store]
-    if missing:
-        raise StoreError(f"{store.path}: lacks the columns {', '.join(missing)}; rebuild it with: {remedy}")
-    found = dict(store.settings)
-    try:
-        found["level"] = normalise_level(found.get("level", {}))
-    except LevelError as error:
-        raise StoreError(f"{store.path}: {error}; rebuild it with: {remedy}") from None
+    found = _settings(store, remedy)
+    features = found.get("features", [])
+    scopes = {FEATURES[name].per for name in features if name in FEATURES}
+    offsets = [column for scope, column in OFFSETS.items() if scope == "atom" or scope in scopes]
+    missing = [name for name in ("index", *_BY_STRUCTURE, *offsets, *features) if name not in store]
+    unknown = [name for name in features if name not in FEATURES]
+    if missing or unknown:
+        what = f"lacks the columns {', '.join(missing)}" if missing else f"holds unknown features {', '.join(unknown)}"
+        raise StoreError(f"{store.path}: {what}; rebuild it with: {remedy}")
     if canonical_json(found) != canonical_json(expected):
         raise StoreError(f"{store.path}: {_difference(found, expected)}; rebuild it with: {remedy}")
     if digest and store.inputs.get("structures") != digest:
@@ -169,40 +146,98 @@ def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
 
     def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
         rest = {key: value for key, value in settings.items() if key != "level"}
-        return {**{f"level {key}": value for key, value in settings.get("level", {}).items()}, **rest}
+        level = settings.get("level") or {}
+        return {"level": "none" if not level else "given", **{f"level {k}": v for k, v in level.items()}, **rest}
 
     a, b = flat(found), flat(expected)
     differing = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key)]
-    return ", ".join(f"was computed with {key} = {a.get(key)!r}, expected {b.get(key)!r}" for key in differing)
+    return ", ".join(
+        f"was computed with {key} = {_text(a.get(key))}, expected {_text(b.get(key))}" for key in differing
+    )
 
 
-def _join(stores: Sequence[Store], digest: str, remedy: str) -> QuantumSet:
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else repr(value)
+
+
+def _check_ids(result: QuantumSet, ids: Sequence[str] | np.ndarray, path: str | Path, remedy: str) -> None:
+    """Raise StoreError where the structures are not those of the structure store."""
+    names, found = [str(i) for i in ids], [str(i) for i in result.ids]
+    if names == found:
+        return
+    where = next((k for k in range(min(len(names), result.n)) if names[k] != found[k]), None)
+    what = (
+        f"{result.n} structures, expected {len(names)}"
+        if where is None
+        else f"structure {found[where]!r} in row {where}, expected {names[where]!r}"
+    )
+    raise StoreError(f"{path}: its dataset has {what}; rebuild it with: {remedy}")
+
+
+def _keep(store: Store, features: Collection[str] | None) -> Store:
+    """Return the store without the features that nobody asked for."""
+    if features is None:
+        return store
+    kept = {name: c for name, c in store.columns.items() if name not in FEATURES or name in features}
+    return replace(store, columns=kept)
+
+
+def _join(stores: Sequence[Store], remedy: str) -> QuantumSet:
     """Concatenate batches and put rows in the order of the structure store."""
     index = np.concatenate([store["index"] for store in stores])
-    n = len(index)
-    counts = np.bincount(index)  # (n,) where all is well
-    if len(counts) != n or (counts != 1).any():
-        twice, missing = np.flatnonzero(counts > 1), np.flatnonzero(counts == 0)
-        what = f"row {twice[0]} is in {counts[twice[0]]} batches" if len(twice) else f"row {missing[0]} is in no batch"
-        files = ", ".join(str(store.path) for store in stores)
-        raise StoreError(
-            f"{files}: together they do not cover the structures once: {what}; rebuild them with: {remedy}"
-        )
+    _check_cover(index, stores, remedy)
     order = np.argsort(index)
-    joined = {name: np.concatenate([store[name] for store in stores]) for name in _COLUMNS if name != "offsets"}
-    starts = np.concatenate([store["offsets"][:-1] for store in stores])
-    sizes = np.concatenate([np.diff(store["offsets"]) for store in stores])
-    base = np.cumsum([0, *(int(store["offsets"][-1]) for store in stores)])[:-1]
-    starts = starts + np.repeat(base, [len(store["index"]) for store in stores])
-    rows = [np.arange(starts[i], starts[i] + sizes[i]) for i in order]
-    atoms = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
-    columns = {name: values[atoms if name in _BY_ATOM else order] for name, values in joined.items()}
-    versions = sorted({str(store.attributes.get("psi4_version", "")) for store in stores} - {""})
+    offsets, by_row = {}, {}
+    for scope, column in OFFSETS.items():
+        if all(column in store for store in stores):
+            offsets[scope], by_row[scope] = _reorder([store[column] for store in stores], order)
+    values = {}
+    for name in (name for name in FEATURES if name in stores[0]):
+        scope = FEATURES[name].per
+        parts = [store[name] for store in stores]
+        if scope == "system":
+            parts = _padded(parts)
+        values[name] = np.concatenate(parts)[by_row.get(scope, order)]
+    versions = {v for s in stores for v in str(s.attributes.get("psi4_version", "")).split(", ") if v}
     return QuantumSet(
-        **columns,
-        offsets=np.cumsum([0, *sizes[order]], dtype=np.int64),
+        **{name: np.concatenate([store[name] for store in stores])[order] for name in _BY_STRUCTURE},
+        values=values,
+        offsets=offsets,
         settings=dict(stores[0].settings),
         digests={str(store.path): store.digest for store in stores},
-        structures_digest=digest,
-        psi4_version=", ".join(versions),
+        structures_digest=stores[0].inputs.get("structures", ""),
+        psi4_version=", ".join(sorted(versions)),
+        remedy=remedy,
     )
+
+
+def _check_cover(index: np.ndarray, stores: Sequence[Store], remedy: str) -> None:
+    """Raise StoreError where the batches do not hold the rows 0 to n-1 once each."""
+    counts = np.bincount(index)  # (n,) where all is well
+    if len(counts) == len(index) and (counts == 1).all():
+        return
+    twice, missing = np.flatnonzero(counts > 1), np.flatnonzero(counts == 0)
+    what = f"row {twice[0]} is in {counts[twice[0]]} batches" if len(twice) else f"row {missing[0]} is in no batch"
+    files = ", ".join(str(store.path) for store in stores)
+    raise StoreError(f"{files}: together they do not cover the structures once: {what}; rebuild them with: {remedy}")
+
+
+def _reorder(parts: Sequence[np.ndarray], order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the offsets (n+1,) of the structures in `order`, and the rows of the concatenated batches (Σ rows,)."""
+    sizes = np.concatenate([np.diff(part) for part in parts])  # (n,)
+    starts = (np.cumsum(sizes) - sizes)[order]
+    offsets = np.concatenate([[0], np.cumsum(sizes[order])]).astype(np.int64)
+    rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes[order])
+    return offsets, rows
+
+
+def _padded(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return features by system with as many systems as the largest batch has: NaN (0) for what a molecule lacks."""
+    most = max(part.shape[1] for part in parts)
+    result = []
+    for part in parts:
+        fill = np.nan if part.dtype.kind == "f" else 0
+        whole = np.full((len(part), most, *part.shape[2:]), fill, dtype=part.dtype)
+        whole[:, : part.shape[1]] = part
+        result.append(whole)
+    return result

@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from psigraph.config import Dataset
 from psigraph.stores import atomic_path
-from psigraph.structures import exciton_pairs, psi4_databases, raw_folder, reading, selection, xyz_folder
+from psigraph.structures import exciton_pairs, psi4_databases, qm9, raw_folder, reading, selection, xyz_folder
 from psigraph.structures.checks import check
 from psigraph.structures.duplicates import find_duplicates
 from psigraph.structures.identity import group_of
 from psigraph.structures.model import Structure
 from psigraph.structures.reading import IDENTICAL, NOT_SELECTED, ReadResult, Rejection
-from psigraph.structures.sources import StructureError, file_digests, psi4_databases_folder, raw_files
+from psigraph.structures.sources import StructureError, file_digests, psi4_databases_folder, qm9_folder, raw_files
 from psigraph.structures.store import write_structures
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Source:
 
     read: Callable[[Any], ReadResult]
     unselected: Callable[[Any, Structure], str | None] = _everything
+    molecules: bool = False  # whether it gives single molecules, without `v_ref`, and not dimers
 
 
 #: Readers by the `source` of a dataset's configuration.
@@ -44,6 +45,7 @@ SOURCES: dict[str, Source] = {
     "raw_folder": Source(raw_folder.read),
     "xyz_folder": Source(xyz_folder.read),
     "exciton_pairs": Source(exciton_pairs.read),
+    "qm9": Source(qm9.read, molecules=True),
 }
 
 
@@ -67,7 +69,7 @@ def build_structures(dataset: Dataset, name: str, output: str | Path, rejected_c
 def load_dataset(dataset: Dataset, name: str) -> ReadResult:
     """Read a dataset, check, group and select its structures; `rejected` holds what is left out, with reasons."""
     source = SOURCES[dataset.source]
-    result = check(source.read(dataset))
+    result = check(source.read(dataset), molecules=source.molecules)
     _stop_if_unreadable(result, name, dataset.max_rejected)
     result = _leave_out(result, [_prefixed(source.unselected(dataset, s)) for s in result.structures])
     for structure in tqdm(result.structures, desc="monomers", disable=None, mininterval=1.0):
@@ -102,17 +104,19 @@ def _leave_out(result: ReadResult, reasons: list[str | None]) -> ReadResult:
 
 
 def _stop_if_unreadable(result: ReadResult, name: str, limit: float) -> None:
-    failed, rows = len(result.rejected), len(result.rejected) + len(result.structures)
+    unreadable = [r for r in result.rejected if r.kind == "unreadable"]  # a reader may leave rows out by settings
+    failed, rows = len(unreadable), len(unreadable) + len(result.structures)
     if rows == 0:
-        raise StructureError(f"{name}: the dataset has no rows")
-    for item in result.rejected[:20]:
+        what = _most_frequent(result.rejected) if result.rejected else "the dataset has no rows"
+        raise StructureError(f"{name}: {what}")
+    for item in unreadable[:20]:
         logger.warning("%s, row %s (%s): %s", item.source, item.row, item.id, item.reason)
     if failed > 20:
         logger.warning("%s: %d more rows are unreadable", name, failed - 20)
     if failed / rows > limit:
         raise StructureError(
             f"{name}: {failed} of {rows} rows cannot be used, more than max_rejected {limit:g}; "
-            f"{_most_frequent(result.rejected)}; correct them, or raise max_rejected"
+            f"{_most_frequent(unreadable)}; correct them, or raise max_rejected"
         )
 
 
@@ -138,4 +142,5 @@ def _counts(result: ReadResult) -> dict[str, int]:
 def _input_digests(dataset: Dataset) -> dict[str, str]:
     path = getattr(dataset, "path", None)
     files = raw_files(dataset.source, path=path, databases=getattr(dataset, "databases", ()))
-    return file_digests(files, Path(path) if path else psi4_databases_folder())
+    root = qm9_folder(path) if dataset.source == "qm9" else Path(path) if path else psi4_databases_folder()
+    return file_digests(files, root)

@@ -11,10 +11,11 @@ from psigraph.structures.reading import ReadResult, RowError
 SHORTEST_DISTANCE = 0.3
 
 
-def check(result: ReadResult, *, labels: bool = True) -> ReadResult:
+def check(result: ReadResult, *, labels: bool = True, molecules: bool = False) -> ReadResult:
     """Return the result with every structure that cannot be moved to the rejected rows, with its reason.
 
-    `labels=False` allows a missing `v_ref` (new dimers to predict).
+    `labels=False` allows a missing `v_ref` (new dimers to predict). `molecules=True` expects molecules, which have
+    fragment A only and no `v_ref`, instead of dimers.
     """
     checked = ReadResult(result.unit, rejected=list(result.rejected))
     first_row: dict[str, str] = {}
@@ -22,7 +23,7 @@ def check(result: ReadResult, *, labels: bool = True) -> ReadResult:
         try:
             if structure.id in first_row:
                 raise RowError(f"duplicate id {structure.id!r}, which row {first_row[structure.id]} has already")
-            check_structure(structure, labels=labels)
+            check_structure(structure, labels=labels, molecules=molecules)
         except RowError as error:
             checked.reject(structure.source, row, structure.id, str(error))
         else:
@@ -31,28 +32,39 @@ def check(result: ReadResult, *, labels: bool = True) -> ReadResult:
     return checked
 
 
-def check_structure(s: Structure, *, labels: bool = True) -> None:
-    """Raise RowError with the reason where the structure cannot be."""
+def check_structure(s: Structure, *, labels: bool = True, molecules: bool = False) -> None:
+    """Raise RowError with the reason where the structure cannot be; arguments as in `check`."""
     if not s.id.strip():
         raise RowError("id is empty")
-    if labels and not np.isfinite(s.v_ref):
+    if labels and not molecules and not np.isfinite(s.v_ref):
         raise RowError(f"the reference value is {s.v_ref}, not a finite number")
     if not np.isfinite(s.positions).all():
         raise RowError("a coordinate is not a finite number")
     unknown = s.z[(s.z < 1) | (s.z > MAX_NUMBER)]
     if len(unknown):
         raise RowError(f"unknown element with atomic number {unknown[0]}; known are 1 (H) to {MAX_NUMBER} (Rn)")
-    for m, name in ((0, "A"), (1, "B")):
+    if molecules:
+        _check_single(s)
+    for m, name in ((0, "molecule"),) if molecules else ((0, "fragment A"), (1, "fragment B")):
         z = s.monomer(m)[0]
         if len(z) == 0:
-            raise RowError(f"fragment {name} has no atoms")
+            raise RowError(f"{name} has no atoms")
         _check_electrons(name, int(z.astype(int).sum()), s.charge[m], s.multiplicity[m])
-    _check_distances(s)
+    if s.n_atoms > 1:
+        _check_distances(s)
+
+
+def _check_single(s: Structure) -> None:
+    if s.is_dimer or (s.charge[1], s.multiplicity[1]) != (0, 1):
+        raise RowError(
+            f"a molecule has fragment A only, this one has {int((s.fragment != 0).sum())} other atoms, and of B charge "
+            f"{s.charge[1]:+d} and multiplicity {s.multiplicity[1]}"
+        )
 
 
 def _check_electrons(name: str, protons: int, charge: int, multiplicity: int) -> None:
     electrons, unpaired = protons - charge, multiplicity - 1
-    where = f"fragment {name}: charge {charge:+d} and multiplicity {multiplicity} cannot be"
+    where = f"{name}: charge {charge:+d} and multiplicity {multiplicity} cannot be"
     if multiplicity < 1:
         raise RowError(f"{where}: a multiplicity is 1 or more")
     if electrons < 1:

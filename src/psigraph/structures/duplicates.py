@@ -1,4 +1,4 @@
-"""Identical geometries: the same dimer that stands in two databases, or twice in one, is used once."""
+"""Identical geometries: the same dimer (or molecule) that stands in two databases, or twice in one, is used once."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ def find_duplicates(structures: Sequence[Structure], tolerance: float = TOLERANC
     """Return {index of a repeated structure: index of the first one like it}.
 
     Compared are all interatomic distances, sorted within each kind of pair (the two elements, same monomer or not), of
-    dimers with the same atoms, charges and multiplicities. Rotation, translation, the order of atoms and of the two
+    structures with the same atoms, charges and multiplicities. Rotation, translation, the order of atoms and of the two
     monomers do not matter, and a mirror image counts as identical: it has the same energies. `tolerance` is per
     distance [Å].
     """
@@ -36,7 +36,7 @@ def _composition(s: Structure) -> tuple:
 
 
 def _within(structures: Sequence[Structure], members: list[int], tolerance: float) -> dict[int, int]:
-    """Duplicates among dimers of one composition: of equal ones the first is kept."""
+    """Duplicates among structures of one composition: of equal ones the first is kept."""
     equal: dict[int, list[int]] = defaultdict(list)
     vectors: dict[int, np.ndarray] = {}
     for i, j in _neighbours(structures, members, tolerance):
@@ -55,7 +55,7 @@ def _within(structures: Sequence[Structure], members: list[int], tolerance: floa
 
 def _neighbours(structures: Sequence[Structure], members: list[int], tolerance: float) -> Iterator[tuple[int, int]]:
     """Pairs i < j of members that can be identical: their mean distances differ by at most `tolerance`."""
-    means = np.array([pdist(structures[m].positions).mean() for m in members])
+    means = np.array([_mean_distance(structures[m]) for m in members])
     order = np.argsort(means, kind="stable")
     for rank, first in enumerate(order):
         for second in order[rank + 1 :]:
@@ -63,6 +63,11 @@ def _neighbours(structures: Sequence[Structure], members: list[int], tolerance: 
                 break
             low, high = sorted((members[first], members[second]))
             yield low, high
+
+
+def _mean_distance(s: Structure) -> float:
+    """Mean of all distances [Å]; 0 of a single atom."""
+    return float(pdist(s.positions).mean()) if s.n_atoms > 1 else 0.0
 
 
 def _signature(s: Structure) -> np.ndarray:

@@ -39,9 +39,10 @@ def molecule_identity(z: np.ndarray, positions: np.ndarray, charge: int) -> str:
 
 
 def group_of(structure: Structure) -> str:
-    """Return the dimer's group: the unordered pair of its monomers' identities, `identity | identity`."""
-    pair = [molecule_identity(*structure.monomer(m), structure.charge[m]) for m in (0, 1)]
-    return SEPARATOR.join(sorted(pair))
+    """Return the unordered pair of a dimer's monomers' identities, `identity | identity`; a molecule's own identity."""
+    monomers = (0, 1) if structure.is_dimer else (0,)
+    identities = [molecule_identity(*structure.monomer(m), structure.charge[m]) for m in monomers]
+    return SEPARATOR.join(sorted(identities))
 
 
 def _canonical_graph(z: np.ndarray, pairs: np.ndarray) -> str:

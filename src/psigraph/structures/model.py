@@ -1,4 +1,4 @@
-"""One dimer, and many dimers stored flat with offsets.
+"""One molecule or dimer, and many of them stored flat with offsets.
 
 Uses only NumPy: the Psi4 interpreter imports it too. Legend of shapes: n structures, N atoms of one structure, ΣN atoms
 of all structures.
@@ -19,10 +19,11 @@ def _nan(*shape: int) -> np.ndarray:
 
 @dataclass
 class Structure:
-    """One dimer as it came from its source.
+    """One molecule or dimer as it came from its source.
 
-    `v_ref` and `v_0` share one unit, which the store states. Values that a source does not give are NaN; the `given_*`
-    features come from raw data with an NPZ only and count where `has_given` is set.
+    A molecule has fragment A only; the charge of B is 0 then, its multiplicity 1. `v_ref` and `v_0` share one unit,
+    which the store states. Values that a source does not give are NaN; the `given_*` features come from raw data with
+    an NPZ only and count where `has_given` is set.
     """
 
     id: str
@@ -63,6 +64,11 @@ class Structure:
     @property
     def n_atoms(self) -> int:
         return len(self.z)
+
+    @property
+    def is_dimer(self) -> bool:
+        """Whether there is a fragment B."""
+        return bool((self.fragment == FRAGMENT_B).any())
 
     def monomer(self, which: int) -> tuple[np.ndarray, np.ndarray]:
         """Return atomic numbers (N_m,) and positions (N_m, 3) [Å] of monomer 0 (A) or 1 (B)."""

@@ -59,7 +59,9 @@ def _by_group(structures: Sequence[Structure]) -> dict[str, list[int]]:
 
 
 def separation_of(s: Structure) -> float:
-    """Return the separation from the raw data, else between the centres of mass [Å]."""
+    """Return the separation from the raw data, else between the centres of mass [Å]; 0 of a molecule."""
+    if not s.is_dimer:
+        return 0.0
     return s.separation if np.isfinite(s.separation) else dimer_geometry(s.z, s.positions, s.fragment).separation
 
 

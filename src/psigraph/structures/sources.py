@@ -1,6 +1,7 @@
 """Which raw files a dataset reads. Standard library only: the workflow asks before any job starts."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -9,6 +10,10 @@ from pathlib import Path
 
 #: Environment variable that names Psi4's data folder (the one that holds databases/).
 PSI4_DATA_VARIABLE = "PSIGRAPH_PSI4_DATA"
+
+
+#: QM9's tables in the package qm9pack.
+QM9_PARTS = "qm9_part*.csv"
 
 
 class StructureError(ValueError):
@@ -55,6 +60,24 @@ def _share_folders() -> Iterable[Path]:
         yield Path(executable).resolve().parent.parent / "share/psi4"
 
 
+def qm9_folder(path: str | Path | None = None) -> Path:
+    """Return the folder of QM9's tables: `path`, else the data folder of the installed package qm9pack.
+
+    The package is found without being imported. Raises StructureError with the remedy where there is none.
+    """
+    if path is None:
+        found = importlib.util.find_spec("qm9pack")
+        if found is None or found.origin is None:
+            raise StructureError(
+                "source qm9: the package qm9pack, which holds the data, is not installed; install it with: "
+                "pip install qm9pack"
+            )
+        path = Path(found.origin).parent / "data"
+    if not list(Path(path).glob(QM9_PARTS)):
+        raise StructureError(f"{path}: holds no {QM9_PARTS}; install qm9pack again or correct `path`")
+    return Path(path)
+
+
 def raw_files(source: str, *, path: str | Path | None = None, databases: Iterable[str] = ()) -> list[Path]:
     """Return the files that a dataset of this `source` (as in config.yaml) reads, sorted; those that exist.
 
@@ -63,6 +86,8 @@ def raw_files(source: str, *, path: str | Path | None = None, databases: Iterabl
     if source == "psi4_databases":
         folder = psi4_databases_folder()
         files = [folder / f"{name}.py" for name in databases]
+    elif source == "qm9":
+        files = list(qm9_folder(path).glob(QM9_PARTS))
     else:
         patterns = {
             "raw_folder": ("meta.xlsx", "meta.csv", "**/*.pdb", "**/*.npz"),

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from psigraph.graphs.settings import atom_width
 from psigraph.models import MODELS, build_model
 from psigraph.models.base import DeltaModel
 from psigraph.stores import atomic_path
 
 FORMAT = "psigraph-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 REMEDY = "snakemake --cores 1 train_delta"
 #: Every checkpoint's meta has these keys.
 REQUIRED = ("architecture", "hyperparameters", "graphset", "experiment", "seed", "training")
@@ -82,9 +83,12 @@ def load_model(path: str | Path, architecture: str | None = None) -> LoadedModel
     dtype = next(value.dtype for value in weights.values() if value.is_floating_point())
     try:
         model = build_model(
-            found, meta["hyperparameters"], cutoff=graphset["cutoff"], length_scale=graphset["length_scale"]
-        )
-        model = model.to(dtype)
+            found,
+            meta["hyperparameters"],
+            cutoff=graphset["cutoff"],
+            length_scale=graphset["length_scale"],
+            atom_width=atom_width(graphset),
+        ).to(dtype)
         model.load_state_dict(weights)
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(

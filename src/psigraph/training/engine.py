@@ -16,6 +16,7 @@ import torch
 from psigraph import __version__
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.loader import make_loader
+from psigraph.graphs.settings import atom_width
 from psigraph.graphs.split import split_groups
 from psigraph.models import build_model
 from psigraph.models.base import DeltaModel
@@ -117,7 +118,11 @@ def _new_model(run: Run, arrays: Mapping[str, torch.Tensor]) -> DeltaModel:
     """Return the untrained model, drawn from the seed, with the training set's normalisation."""
     torch.manual_seed(run.seed)
     model = build_model(
-        run.architecture, run.settings.hyperparameters, cutoff=run.data.cutoff, length_scale=run.data.length_scale
+        run.architecture,
+        run.settings.hyperparameters,
+        cutoff=run.data.cutoff,
+        length_scale=run.data.length_scale,
+        atom_width=atom_width(run.data.settings),
     ).to(_dtype(run.precision))
     model.fit_normalisation(arrays)
     return model

@@ -52,7 +52,7 @@ class RunSettings(Section):
 
     def graph_settings(self) -> GraphSettings:
         """Return the settings that the shards must have been built with."""
-        level = self.level.model_dump(mode="json") if self.level is not None else None
+        level = self.level.identity() if self.level is not None else None
         return GraphSettings.from_config(self.graphset.model_dump(mode="json"), level)
 
 
