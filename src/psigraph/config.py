@@ -99,7 +99,7 @@ class Qm9(DatasetBase):
     """Molecules of QM9 (R. Ramakrishnan et al., Sci. Data 1, 140022, 2014) from the package qm9pack."""
 
     source: Literal["qm9"]
-    path: Path | None = Field(None, description="folder with qm9_part1.csv, ...; default: that of the installed qm9pack")
+    path: Path | None = Field(None, description="folder with qm9_part1.csv, ...; default: that of qm9pack")
     min_heavy_atoms: int = Field(1, ge=1, description="smallest molecule, in atoms that are not hydrogen")
     max_heavy_atoms: int | None = Field(None, ge=1, description="largest molecule, in atoms that are not hydrogen")
 
@@ -168,7 +168,7 @@ class Graphset(Section):
     level: str | None = Field(description="a level of `levels`; `given` for features in the raw data; null for none")
     v0: Literal["hf", "hf-d4", "mp2", "sapt0", "column", "zero"] = Field(
         "hf",
-        description="baseline V_0: the counterpoise-corrected interaction energy by HF, HF with D4 dispersion or MP2, the "
+        description="baseline V_0: the counterpoise-corrected interaction energy by HF, HF with D4 or MP2, the "
         "one by SAPT0, the raw data's column, or 0",
     )
     atom_features: list[str] = Field(
@@ -193,7 +193,7 @@ class Graphset(Section):
         of_atoms = [name for name, feature in FEATURES.items() if feature.per == "atom"]
         for name in names:
             if name not in of_atoms:
-                raise ValueError(f"unknown feature of atoms {name!r}{did_you_mean(name, of_atoms)}; see docs/features.md")
+                raise ValueError(f"no feature of atoms {name!r}{did_you_mean(name, of_atoms)}; see docs/features.md")
         if len(set(names)) != len(names):
             raise ValueError(f"atom_features name a feature twice: {', '.join(names)}")
         return names

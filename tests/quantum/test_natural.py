@@ -88,8 +88,8 @@ def test_near_pyscf(name):
 def test_methylamine_of_nbo7():
     """RHF/3-21G, NBO 7.0 (15 Nov 2018) called by ORCA 4.0.1 on the NBO tutorial's geometry.
 
-    NBO 6 and 7 set the core apart, NBO 3 to 5 and Reed et al. (1985) do not: with the core apart the charges agree,
-    without it they may differ as stated.
+    With the core set apart the charges agree; with core and valence in one set, as NBO 5 has it (test_nbo.py,
+    divinylbenzene), they may differ as stated.
     """
     published = np.array([-0.44577, -0.89898, 0.18545, 0.21884, 0.21884, 0.36081, 0.36081])
     scf = scf_named("methylamine", "3-21g")

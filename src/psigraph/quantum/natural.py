@@ -4,8 +4,9 @@ Shapes: M basis functions, as many natural atomic orbitals (NAOs), K occupied or
 an atom, l and m stands where the k-th basis function of that atom, l and m stands, so atom and l of both are equal. All
 m of one l share their radial part: NAOs turn like the basis functions do.
 
-WEIGHT_FLOOR and the split of the Rydberg set at RYDBERG_WEIGHT are the NBO program's (E. D. Glendening, A. E. Reed, J. E.
-Carpenter, F. Weinhold, NBO 3). Versions 6 and 7 orthogonalise the core before the valence set; here both are one set.
+WEIGHT_FLOOR and the split of the Rydberg set at RYDBERG_WEIGHT are the NBO program's (E. D. Glendening, A. E. Reed,
+J. E. Carpenter, F. Weinhold, NBO 3). Core and valence are one set here, which gives the numbers of NBO 5; those of
+NBO 7 come out with the core orthogonalised before the valence set. Tests hold both.
 """
 
 from dataclasses import dataclass

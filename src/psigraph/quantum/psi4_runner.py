@@ -17,6 +17,7 @@ import numpy as np
 
 from psigraph.quantum.basis_cache import cache_basis_parser
 from psigraph.quantum.errors import FeatureError, InputError
+from psigraph.quantum.file47 import write_file47
 from psigraph.quantum.ghosts import remove_ghost_ecps
 from psigraph.quantum.ladder import NotConverged, Solution, climb
 from psigraph.quantum.levels import LevelError, cartesian_error, reference_of
@@ -118,9 +119,9 @@ class Psi4Session:
             self.restart_log()
         try:
             solution = climb(lambda options: self._solve(system, level, options), level["max_iterations"], note)
-            if file47 is not None:
-                self._write_file47(solution.wavefunction, file47)
             scf = scf_of(system, level, solution.energy, solution.wavefunction, self.psi4)
+            if file47 is not None:
+                write_file47(scf, file47)
             return feature_values(scf, names)
         finally:
             self._clean()
@@ -159,15 +160,6 @@ class Psi4Session:
         # a table that Psi4 lengthens with every atom of every basis set
         for functions in getattr(BasisSet, "exp_ao", []):
             functions.clear()
-
-    def _write_file47(self, wavefunction: Any, path: Path) -> None:
-        """Write the NBO program's input file, under a temporary name first."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = self.scratch / "file.47"
-        self.psi4.core.NBOWriter(wavefunction).write(str(written))
-        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        shutil.copyfile(written, part)
-        os.replace(part, path)
 
     def check_basis(self, basis: str, features: Sequence[str] = ()) -> None:
         """Raise LevelError where Psi4 has no file for `basis`, naming similar ones, or it does not allow `features`."""

@@ -267,7 +267,7 @@ _LIST = (
     ),
     Feature(
         "wiberg_nao", "bond", (), "1",
-        "sum of squared density-matrix elements between A and B, natural atomic orbitals",
+        "sum over natural atomic orbitals m of i and n of j of P_mn^2 + Q_mn^2, P and Q as in mayer_index",
         _WIBERG, default=True,
     ),
     Feature(

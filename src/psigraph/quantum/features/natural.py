@@ -25,12 +25,13 @@ def natural_populations(scf: Scf) -> dict[str, np.ndarray]:
 
 @computes("wiberg_nao")
 def wiberg_nao(scf: Scf) -> np.ndarray:
-    """Sum over NAOs of both atoms of squared elements of the density matrix of both spins, (P,).
+    """Wiberg's index (P,) in the natural atomic orbitals: Σ over μ on i, ν on j of P_μν² + Q_μν².
 
-    K. B. Wiberg, Tetrahedron 24, 1083 (1968).
+    P is the density of both spins, Q = α − β, so the sum is 2 (α² + β²) (K. B. Wiberg, Tetrahedron 24, 1083, 1968).
     """
     nao = scf.nao
     of_atom = np.eye(len(scf.integrals.nuclear_charge))[nao.atom]  # (M, N)
-    index = of_atom.T @ nao.density**2 @ of_atom  # (N, N)
+    squares = len(nao.densities) * np.sum([density**2 for density in nao.densities], axis=0)  # (M, M)
+    index = of_atom.T @ squares @ of_atom  # (N, N)
     i, j = scf.system.bonds.reshape(-1, 2).T
     return index[i, j]
