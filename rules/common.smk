@@ -3,6 +3,7 @@
 import fcntl
 
 from psigraph.config import Config, ConfigError, Section, validate_config
+from psigraph.descriptors import SHIELDING_VERSION
 from psigraph.quantum import FEATURE_VERSION
 from psigraph.quantum.table import FEATURES
 from psigraph.stores import canonical_json
@@ -66,9 +67,10 @@ def raw_inputs(wildcards) -> list[str]:
     return [str(file) for file in files]
 
 
-def quantum_files(dataset: str, level: str) -> list[str]:
+def quantum_files(dataset: str, level: str, kind: str = "quantum") -> list[str]:
+    """The files of all batches; `kind` is quantum or shieldings."""
     batches = CONFIG.datasets[dataset].batches
-    return [f"results/quantum/{dataset}/{level}/{batch}.h5" for batch in range(batches)]
+    return [f"results/{kind}/{dataset}/{level}/{batch}.h5" for batch in range(batches)]
 
 
 def quantum_files_of(graphset: str) -> dict[str, list[str]]:
@@ -103,10 +105,7 @@ def shielding_files_of(graphset: str) -> dict[str, list[str]]:
     settings = CONFIG.graphsets[graphset]
     if "nmr_shielding" not in settings.needed_features():
         return {}
-    return {
-        dataset: [file.replace("/quantum/", "/shieldings/") for file in quantum_files(dataset, settings.level)]
-        for dataset in settings.datasets
-    }
+    return {dataset: quantum_files(dataset, settings.level, "shieldings") for dataset in settings.datasets}
 
 
 def all_quantum_files() -> list[str]:

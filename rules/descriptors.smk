@@ -4,8 +4,6 @@ In: structure stores. Out: results/descriptors/{dataset}.h5, independent of the 
 for `nmr_shielding`, results/shieldings/{dataset}/{level}/{batch}.h5, by PySCF in its own process.
 """
 
-from psigraph.descriptors import SHIELDING_VERSION
-
 
 rule descriptors:
     input:
@@ -56,7 +54,7 @@ rule shieldings:
     params:
         script=script("shieldings.py"),
         code=f"{FEATURE_VERSION}.{SHIELDING_VERSION}",
-        level=lambda wildcards: as_json(CONFIG.levels[wildcards.level]),
+        level=lambda wildcards: canonical_json(CONFIG.levels[wildcards.level].identity()),
         batches=lambda wildcards: CONFIG.datasets[wildcards.dataset].batches,
         store=str(CONFIG.quantum.store),
         max_failed=CONFIG.quantum.max_failed,

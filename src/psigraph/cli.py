@@ -86,6 +86,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--store", type=Path, help="folder that keeps Psi4 results for the next time; default: keep none"
     )
     predict.add_argument("--threads", type=int, default=1, help="Psi4 processes at the same time (default 1)")
+    predict.add_argument("--time-limit", type=float, default=3600, help="longest time for one SCF [s] (default 3600)")
     predict.add_argument("--memory-mb", type=int, default=2000, help="memory of one Psi4 process [MB] (default 2000)")
     predict.set_defaults(run=run_predict)
 
@@ -151,6 +152,7 @@ def run_predict(args: argparse.Namespace) -> None:
         store=args.store.absolute() if args.store else None,
         threads=args.threads,
         memory_mb=args.memory_mb,
+        time_limit_s=args.time_limit,
     )
     predict(checkpoints, source, args.output, options)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from psigraph.graphs.settings import BASELINES, MULTIPOLES, PARTICIPATION
 from psigraph.quantum.levels import check_level
 from psigraph.quantum.registry import select
 from psigraph.quantum.table import FEATURES
@@ -23,13 +24,6 @@ if set(get_args(EnergyUnit)) != set(ENERGY_UNITS):
 
 #: Databases of psi4-data that carry real reference interaction energies.
 DATABASES = ("A24", "BBI", "HBC6", "JSCH", "NBC10", "RGC10", "S22by5", "S66by8", "SSI")
-#: Features that a baseline V_0 is made of.
-BASELINE_FEATURES: dict[str, tuple[str, ...]] = {
-    "hf": ("interaction_energy",),
-    "hf-d4": ("interaction_energy", "dispersion_d4"),
-    "mp2": ("interaction_energy_mp2",),
-    "sapt0": ("sapt0",),
-}
 MAX_CUTOFF = 50.0  # Å
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -175,6 +169,7 @@ class Graphset(Section):
         ["mulliken_spd"], description="features of atoms that models see, in this order; names of docs/features.md"
     )
     multipoles: bool = Field(True, description="whether the field node carries the dimer's dipole and quadrupole")
+    participation: bool = Field(True, description="whether u carries the participation ratio PR; 0 if not")
     unit: EnergyUnit = Field("kcal/mol", description="unit of V in shards, models and reports")
     cutoff: float = Field(12.0, description="neighbour cutoff between atoms [Å]")
     length_scale: float = Field(0.1, gt=0, description="internal length unit per Å")
@@ -200,7 +195,7 @@ class Graphset(Section):
 
     @model_validator(mode="after")
     def _baseline(self) -> "Graphset":
-        if self.v0 in BASELINE_FEATURES and self.level in (None, "given"):
+        if BASELINES[self.v0] and self.level in (None, "given"):
             raise ValueError(
                 f"v0: {self.v0} needs a level of theory that Psi4 computes; name one, or take v0: column or zero"
             )
@@ -208,8 +203,9 @@ class Graphset(Section):
 
     def needed_features(self) -> list[str]:
         """The features its graphs are made of, where its level is one that Psi4 computes."""
-        names = [*self.atom_features, *BASELINE_FEATURES.get(self.v0, ()), "participation_ratio"]
-        return list(dict.fromkeys([*names, "dipole", "quadrupole"] if self.multipoles else names))
+        names = [*self.atom_features, *BASELINES[self.v0]]
+        names += [*(MULTIPOLES if self.multipoles else ()), *(PARTICIPATION if self.participation else ())]
+        return list(dict.fromkeys(names))
 
 
 class Split(Section):
