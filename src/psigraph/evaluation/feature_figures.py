@@ -42,6 +42,7 @@ def _histogram(axes: Axes, item: Series, labels: Sequence[str]) -> None:
     unit = item.feature.unit
     axes.set_xlabel("" if unit == "1" else unit, fontsize=8)
     axes.tick_params(labelsize=7.5)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     if not len(item.values):
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", fontsize=8)
         return
