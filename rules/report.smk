@@ -33,10 +33,9 @@ rule feature_report:
         gpu=0,
         mem_mb=4000,
         runtime=60,
-    params:
-        config=as_json(CONFIG),
     shell:
-        "python {input.script} --results results --config-json {params.config:q} --output {output} 2> {log}"
+        "python {input.script} --structures {input.structures} --quantum {input.quantum}"
+        " --descriptors {input.descriptors} --shieldings {input.shieldings} --output {output} 2> {log}"
 
 
 rule html_report:

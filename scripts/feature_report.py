@@ -1,32 +1,29 @@
 """Write the page on features: distributions, outliers, failures and times of everything that was computed."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from psigraph.config import load_config, validate_config
-from psigraph.evaluation.feature_page import write_feature_page
+from psigraph.evaluation.feature_page import feature_sources, write_feature_page
 from psigraph.script import run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--config", type=Path, help="configuration file")
-    source.add_argument("--config-json", help="the configuration as JSON text")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of everything computed")
+    for kind, place in (
+        ("structures", "results/structures/DATASET.h5"),
+        ("quantum", "results/quantum/DATASET/LEVEL/BATCH.h5"),
+        ("descriptors", "results/descriptors/DATASET.h5"),
+        ("shieldings", "results/shieldings/DATASET/LEVEL/BATCH.h5"),
+    ):
+        parser.add_argument(f"--{kind}", type=Path, nargs="*", default=[], metavar="FILE", help=f"files {place}")
     parser.add_argument("--output", type=Path, required=True, help="features.html to write")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    if args.config:
-        config = load_config(args.config)
-    else:
-        config = validate_config(json.loads(args.config_json), "--config-json")
-    write_feature_page(config, args.results, args.output)
+    write_feature_page(feature_sources(args.structures, args.quantum, args.descriptors, args.shieldings), args.output)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from psigraph.evaluation.feature_figures import BINS, bin_edges
 from psigraph.evaluation.feature_outliers import FEWEST, outliers_of, robust_z
-from psigraph.evaluation.feature_page import Source, outlier_table, section, write_feature_page
+from psigraph.evaluation.feature_page import Source, feature_sources, outlier_table, section, write_feature_page
 from psigraph.evaluation.feature_series import EVERYTHING, Series, series_of
 from psigraph.evaluation.report_tables import render
 from psigraph.quantum.model import Result
@@ -201,6 +201,14 @@ def test_page_is_self_contained_and_escaped(source: Source, tmp_path: Path) -> N
     assert "water &lt;5&gt;" in html and "water <5>" not in html
 
 
-def test_page_of_a_project_without_features(project, tmp_path: Path) -> None:
-    write_feature_page(project.config, project.results, tmp_path / "features.html")
+def test_sources_by_where_files_lie(tmp_path: Path) -> None:
+    structures = [tmp_path / f"structures/{name}.h5" for name in ("a", "b")]
+    batches = [tmp_path / f"quantum/b/hf/{batch}.h5" for batch in (10, 2)]
+    found = feature_sources(structures, batches, [tmp_path / "descriptors/a.h5"], [tmp_path / "shieldings/a/hf/0.h5"])
+    assert [source.heading for source in found] == ["b at hf", "Descriptors of a", "Shieldings of a at hf"]
+    assert found[0].files == batches[::-1] and found[0].structures == structures[1]
+
+
+def test_page_of_nothing(tmp_path: Path) -> None:
+    write_feature_page([], tmp_path / "features.html")
     assert "<h2>" not in (tmp_path / "features.html").read_text(encoding="utf-8")

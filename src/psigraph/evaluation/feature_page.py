@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from psigraph.config import Config
-from psigraph.evaluation import report_data
 from psigraph.evaluation.feature_figures import plot_histograms, plot_times
 from psigraph.evaluation.feature_outliers import LIMIT, Outlier, farthest, outliers_of
 from psigraph.evaluation.feature_series import SCOPES, Series, is_quantity, series_of
 from psigraph.evaluation.figures import significant
-from psigraph.evaluation.report_tables import Table, counted, image, render, require, table
+from psigraph.evaluation.report_tables import Table, counted, image, render, table
 from psigraph.quantum.inspect import Row, further_attempts
 from psigraph.quantum.store import QuantumSet, read_quantum
 from psigraph.quantum.table import FEATURES
@@ -43,27 +41,38 @@ class Source:
     files: Sequence[Path]
 
 
-def feature_sources(config: Config, results: Path) -> list[Source]:
-    """Return the sets of features that the experiments' graphs are made of. Raises FileNotFoundError."""
-    sources = []
-    for dataset, level in report_data.computed(config):
-        files = report_data.quantum_files(config, results, dataset, level)
-        text = "Computed by Psi4. Of a dimer, features of the whole are shown, not those of A and B in its basis."
-        sources.append(Source(f"{dataset} at {level}", text, report_data.structure_file(results, dataset), files))
-    for dataset in report_data.described(config):
-        files = [require(results / "descriptors" / f"{dataset}.h5")]
-        text = "Descriptors that need no quantum chemistry: RDKit, geometry, D4 dispersion."
-        sources.append(Source(f"Descriptors of {dataset}", text, report_data.structure_file(results, dataset), files))
-    for dataset, level in report_data.shielded(config):
-        files = report_data.quantum_files(config, results, dataset, level, "shieldings")
-        heading = f"Shieldings of {dataset} at {level}"
-        sources.append(Source(heading, "Computed by PySCF.", report_data.structure_file(results, dataset), files))
+def feature_sources(
+    structures: Sequence[Path], quantum: Sequence[Path], descriptors: Sequence[Path], shieldings: Sequence[Path]
+) -> list[Source]:
+    """Return the sets of features in files that lie where the workflow puts them.
+
+    structures and descriptors: .../{dataset}.h5; quantum and shieldings: .../{dataset}/{level}/{batch}.h5.
+    """
+    store = {path.stem: path for path in structures}
+    text = "Computed by Psi4. Of a dimer, features of the whole are shown, not those of A and B in its basis."
+    sources = [
+        Source(f"{dataset} at {level}", text, store[dataset], files)
+        for (dataset, level), files in _by_level(quantum).items()
+    ]
+    text = "Descriptors that need no quantum chemistry: RDKit, geometry, D4 dispersion."
+    sources += [Source(f"Descriptors of {path.stem}", text, store[path.stem], [path]) for path in descriptors]
+    sources += [
+        Source(f"Shieldings of {dataset} at {level}", "Computed by PySCF.", store[dataset], files)
+        for (dataset, level), files in _by_level(shieldings).items()
+    ]
     return sources
 
 
-def write_feature_page(config: Config, results: str | Path, output: str | Path) -> None:
-    """Write the page of everything that `config` asks for. Raises FileNotFoundError or StoreError naming the file."""
-    sources = feature_sources(config, Path(results))
+def _by_level(files: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:
+    """Return the batches of each dataset and level, in the order of their numbers."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted(files, key=lambda path: (path.parent, int(path.stem))):
+        found.setdefault((path.parent.parent.name, path.parent.name), []).append(path)
+    return found
+
+
+def write_feature_page(sources: Sequence[Source], output: str | Path) -> None:
+    """Write the page of all `sources`. Raises StoreError naming the file that cannot be used."""
     with tempfile.TemporaryDirectory(prefix="psigraph-features-") as folder:
         sections = [section(source, Path(folder)) for source in sources]
     html = render("features.html.j2", {"title": "psigraph: features", "sections": sections, "limit": f"{LIMIT:g}"})

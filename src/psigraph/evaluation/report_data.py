@@ -51,20 +51,14 @@ def described(config: Config) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def shielded(config: Config) -> list[tuple[str, str]]:
-    """Return the pairs of dataset and level whose magnetic shieldings a graphset takes."""
-    graphsets = [g for g in used_graphsets(config).values() if "nmr_shielding" in g.atom_features]
-    return list(dict.fromkeys((dataset, str(g.level)) for g in graphsets for dataset in g.datasets))
-
-
 def structure_file(results: Path, dataset: str) -> Path:
     """Return the structure store of a dataset."""
     return require(results / "structures" / f"{dataset}.h5")
 
 
-def quantum_files(config: Config, results: Path, dataset: str, level: str, kind: str = "quantum") -> list[Path]:
-    """Return the quantum files of a dataset at a level, one per batch; `kind` may also be `shieldings`."""
-    folder = results / kind / dataset / level
+def quantum_files(config: Config, results: Path, dataset: str, level: str) -> list[Path]:
+    """Return the quantum files of a dataset at a level, one per batch."""
+    folder = results / "quantum" / dataset / level
     return [require(folder / f"{batch}.h5") for batch in range(config.datasets[dataset].batches)]
 
 
