@@ -5,25 +5,16 @@ import pytest
 
 pytest.importorskip("pyscf.prop.nmr", reason="the optional extra nmr is not installed")
 
+from psigraph.config import Level
 from psigraph.descriptors import shielding_batches, shieldings
 from psigraph.descriptors.shielding_batches import ShieldingJob, build_shieldings
 from psigraph.descriptors.shieldings import ShieldingError
-from psigraph.quantum.levels import normalise_level
 from psigraph.quantum.store import read_quantum
 from psigraph.quantum.system import systems_of
 from psigraph.structures.model import Structure
 from psigraph.structures.store import write_structures
 
-LEVEL = normalise_level(
-    {
-        "method": "hf",
-        "basis": "def2-svp",
-        "scf_type": "df",
-        "e_convergence": 1e-8,
-        "d_convergence": 1e-8,
-        "max_iterations": 100,
-    }
-)
+LEVEL = Level().identity()
 SMALL = {**LEVEL, "basis": "sto-3g"}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from psigraph.config import Level
 from psigraph.graphs.settings import GraphSettings
 from psigraph.quantum.model import Result
 from psigraph.quantum.store import write_quantum
@@ -16,14 +17,7 @@ from psigraph.structures.store import read_structures, write_structures
 
 torch.set_num_threads(1)
 
-LEVEL = {
-    "method": "hf",
-    "basis": "def2-svp",
-    "scf_type": "df",
-    "e_convergence": 1e-8,
-    "d_convergence": 1e-8,
-    "max_iterations": 100,
-}
+LEVEL = Level().identity()
 FEATURES = (
     "energy",
     "interaction_energy",

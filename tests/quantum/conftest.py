@@ -9,21 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from psigraph.config import Level
 from psigraph.quantum.interpreter import InterpreterError, find_interpreter, worker_call
 from psigraph.structures.model import Structure
 from psigraph.structures.store import write_structures
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes pyscf_reference importable
 
-LEVEL = {
-    "method": "hf",
-    "basis": "def2-svp",
-    "scf_type": "df",
-    "reference": "auto",
-    "e_convergence": 1e-8,
-    "d_convergence": 1e-8,
-    "max_iterations": 100,
-}
+LEVEL = Level().identity()
 #: Features the tests of worker and supervisor ask for: one of each common scope, cheap.
 FEATURES = "energy,dipole,quadrupole,mulliken_spd,mulliken_charge,interaction_energy,participation_ratio"
 WATER = np.array([[0.0, 0.0, 0.0], [0.0, 0.757, 0.587], [0.0, -0.757, 0.587]])  # Å, O H H

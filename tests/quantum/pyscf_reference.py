@@ -11,17 +11,11 @@ import pytest
 pytest.importorskip("pyscf", reason="PySCF is not installed")
 from pyscf import dft, gto, lo, scf
 
+from psigraph.config import Level
 from psigraph.quantum.system import System
 from psigraph.units import BOHR_RADIUS
 
-TIGHT = {
-    "method": "hf",
-    "basis": "def2-svp",
-    "scf_type": "df",
-    "e_convergence": 1e-11,
-    "d_convergence": 1e-9,
-    "max_iterations": 100,
-}
+TIGHT = Level(e_convergence=1e-11, d_convergence=1e-9).identity()
 #: Fitting basis of the SCF, PySCF's name; sets without one are computed without fitting.
 FITTING = {"def2-svp": "def2-svp-jkfit", "def2-tzvp": "def2-tzvp-jkfit", "cc-pvdz": "cc-pvdz-jkfit"}
 

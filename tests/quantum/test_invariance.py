@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from psigraph.config import Level
 from psigraph.quantum.levels import SPHERICAL
 from psigraph.quantum.registry import COMPUTE, select
 from psigraph.quantum.system import System, systems_of
@@ -17,14 +18,7 @@ from psigraph.quantum.table import FEATURES
 from psigraph.structures.model import Structure
 
 TOLERANCE = 1e-6
-LEVEL = {
-    "method": "hf",
-    "basis": "def2-svp",
-    "scf_type": "df",
-    "e_convergence": 1e-11,
-    "d_convergence": 1e-9,
-    "max_iterations": 100,
-}
+LEVEL = Level(e_convergence=1e-11, d_convergence=1e-9).identity()
 FORMAMIDE = (
     [6, 8, 7, 1, 1, 1],
     [[0, 0.42, 0.03], [1.19, 0.24, -0.02], [-0.94, -0.56, 0.05], [-0.65, -1.52, 0.1], [-1.9, -0.33, -0.2],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from psigraph.config import Level
 from psigraph.quantum.ladder import RUNGS, ConvergenceError, NotConverged, Solution, climb
 
 #: name -> (atomic numbers, distance [Å], multiplicity, the rung that converges); HF/def2-SVP, 100 iterations
@@ -11,14 +12,7 @@ DIATOMICS = {
 }
 
 
-LEVEL = {
-    "method": "hf",
-    "basis": "def2-svp",
-    "scf_type": "df",
-    "e_convergence": 1e-8,
-    "d_convergence": 1e-8,
-    "max_iterations": 100,
-}
+LEVEL = Level().identity()
 
 
 def diatomic(name: str) -> dict:

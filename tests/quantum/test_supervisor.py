@@ -9,16 +9,10 @@ import numpy as np
 import psutil
 import pytest
 
+from psigraph.config import Level
 from psigraph.quantum.supervisor import ChildDied, Limits, resident_mb
 
-LEVEL = {
-    "method": "hf",
-    "basis": "def2-svp",
-    "scf_type": "df",
-    "e_convergence": 1e-8,
-    "d_convergence": 1e-8,
-    "max_iterations": 100,
-}
+LEVEL = Level().identity()
 WATER = {"z": [8, 1, 1], "positions": [[0, 0, 0], [0, 0.757, 0.587], [0, -0.757, 0.587]], "features": ["energy"]}
 WATER_ENERGY = -75.96091927  # hartree, HF/def2-SVP density-fitted, this geometry
 
