@@ -7,9 +7,6 @@ equilibration, which moves some charge between different molecules at any distan
 part (over S66: 0.07 kcal/mol on average, 0.4 at most), where dispersion itself goes to zero.
 """
 
-from functools import lru_cache
-from typing import Any
-
 import numpy as np
 
 from psigraph.quantum.system import System
@@ -32,15 +29,8 @@ def dispersion_d4(system: System) -> float:
     return energy - parts[0] - parts[1]
 
 
-@lru_cache(maxsize=1)
-def _damping() -> Any:
-    from dftd4.interface import DampingParam
-
-    return DampingParam(method=METHOD)
-
-
 def _energy(system: System, atoms: np.ndarray, charge: int) -> float:
-    from dftd4.interface import DispersionModel
+    from dftd4.interface import DampingParam, DispersionModel
 
     model = DispersionModel(system.z[atoms], system.positions[atoms] / BOHR_RADIUS, charge=float(charge))
-    return float(model.get_dispersion(_damping(), grad=False)["energy"])
+    return float(model.get_dispersion(DampingParam(method=METHOD), grad=False)["energy"])
