@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from psigraph.descriptors import dispersion
 from psigraph.descriptors.dispersion import dispersion_d4
 from psigraph.quantum.system import systems_of
 from psigraph.structures.model import Structure
@@ -64,4 +63,4 @@ def test_the_interaction_is_dimer_minus_monomers_with_their_own_charges(molecule
 def test_of_a_molecule_it_is_the_whole_energy(molecule):
     s = molecule("c1ccccc1")
     model = DispersionModel(s.z.astype(int), s.positions / BOHR_RADIUS)
-    assert energy(s) == pytest.approx(model.get_dispersion(dispersion._damping(), grad=False)["energy"], abs=1e-10)
+    assert energy(s) == pytest.approx(model.get_dispersion(DampingParam(method="hf"), grad=False)["energy"], abs=1e-10)
