@@ -211,7 +211,7 @@ def main() -> None:
     arguments.output.write_text(json.dumps(result, indent=2))
     print(f"{result['machine']['processor']}, {result['molecules']} molecules of {result['atoms']} atoms")
     for name, ratio in result["ratios"].items():
-        print(f"{ratio:10.3f}  {name}")
+        print(f"{ratio:10.4f}  {name}")
     print(f"time law: t = {result['time law']['a']:.2e} s nbf^{result['time law']['p']:.2f}")
     print(f"wrote {arguments.output}")
 

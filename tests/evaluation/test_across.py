@@ -75,7 +75,7 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
     assert np.isnan(plain["difference"]) and better["difference"] == pytest.approx(-0.6)
     assert (better["low"], better["high"]) == pytest.approx((-0.6, -0.6)), "equal in every group: no spread"
     assert (better["n_runs"], better["n_samples"], better["n_common"]) == (2, 3, 3)
-    assert (tmp_path / "plots" / "pairs, kcal per mol.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "plots" / "pairs_kcal_per_mol.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_pairs_are_the_same_dimer_with_the_same_seed(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_only_what_shares_datasets_and_unit_stands_together(tmp_path: Path) -> N
     paths = [run(tmp_path, name, 0, 1.0, dataset=dataset, unit=unit) for name, (dataset, unit) in names.items()]
     table = compare(tmp_path, paths, **dict.fromkeys(names, "hf"))
     assert table["experiment"].tolist() == ["a", "b", "c", "d"]
-    assert list(figures_of(table)) == ["x, eV.png", "y, eV.png"]
+    assert list(figures_of(table)) == ["x_eV.png", "y_eV.png"]
 
 
 def test_alone_there_is_nothing_to_compare(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_report_shows_figure_and_table(tmp_path: Path) -> None:
     compare_across(paths, {"plain": "hf", "better": "hf"}, **places)
     shown = report_across.part(config_of("plain", "better"), tmp_path)
     assert shown is not None
-    assert [image.title for image in shown["plots"]] == ["pairs, kcal per mol"]
+    assert [image.title for image in shown["plots"]] == ["pairs_kcal_per_mol"]
     plain, better = shown["tables"][0].rows
     assert plain[:8] == ["plain", "delta_coupling", "hf", "1.00", "0", "2.00", "0.500", "–"]
     assert better[3:] == ["0.250", "0", "2.00", "0.500", "−0.750 (−0.750 … −0.750)", "3 / 2"]

@@ -105,7 +105,7 @@ def _rows(alike: pd.DataFrame) -> list[dict[str, Any]]:
 def figures_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the rows of each figure by its file name: one figure per set of datasets and unit."""
     return {
-        f"{dataset}, {str(unit).replace('/', ' per ')}.png": rows
+        f"{dataset}_{str(unit).replace('/', '_per_')}.png".replace(", ", "_"): rows
         for (dataset, unit), rows in table.groupby(["dataset", "unit"], sort=False)
     }
 

@@ -12,9 +12,10 @@ import numpy as np
 from psigraph.structures.model import FRAGMENT_B, StructureSet
 
 #: One SCF with the default features takes about COST_PREFACTOR · nbf^COST_EXPONENT seconds (density-fitted HF in Psi4,
-#: one thread; nbf basis functions, ghosts' included). benchmarks/quantum.py measures both.
-COST_EXPONENT = 2.4
-COST_PREFACTOR = 1.6e-5  # s
+#: one thread; nbf basis functions, ghosts' included). benchmarks/quantum.py measures both; these are 40 QM9
+#: molecules on an AMD EPYC.
+COST_EXPONENT = 2.6
+COST_PREFACTOR = 6.2e-6  # s
 
 
 def basis_functions(structures: StructureSet, nbf_by_element: Mapping[int, int]) -> np.ndarray:
