@@ -78,7 +78,7 @@ rule html_report:
         mem_mb=1000,
         runtime=10,
     params:
-        config=as_json(CONFIG),
+        config=CONFIG.model_dump_json(),  # experiments in the order they are written in
     shell:
         "python {input.script} --results results --config-json {params.config:q}"
         " --output {output.page} --summary {output.summary} 2> {log}"

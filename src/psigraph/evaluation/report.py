@@ -80,12 +80,13 @@ def summary_table(runs: list[Run]) -> pd.DataFrame:
 
 def report_context(config: Config, results: Path, runs: list[Run], table: pd.DataFrame) -> dict[str, Any]:
     """Return everything the template shows, as text, tables and embedded images."""
+    names = list(config.experiments)
     experiments = [
         report_experiment.section(config, name, [run for run in runs if run.experiment == name], table)
-        for name in config.experiments
+        for name in names
     ]
     return {
-        "title": "psigraph report: " + ", ".join(config.experiments),
+        "title": f"psigraph report: {', '.join(names) if len(names) <= 3 else f'{len(names)} experiments'}",
         "experiments": experiments,
         "across": report_across.part(config, results),
         "features_page": None,

@@ -45,8 +45,6 @@ _BY_TEXT = (
         ),
     ),
 )
-#: Such failures come again on every try and count as known.
-DETERMINISTIC = ("input", "convergence")
 MORE_MEMORY = "raise quantum.memory_mb or free disk space, or leave the structure out"
 _MAX_MESSAGE = 300
 #: Psi4's long text about an element that a basis set lacks.
