@@ -154,9 +154,10 @@ def _by_scope(names: Iterable[str]) -> dict[str, list[str]]:
 
 def _origin_lines(settings: Mapping[str, Any], versions: Sequence[str]) -> list[tuple[str, str]]:
     level = settings.get("level")
-    program = str(settings.get("program", "psi4"))
+    program = str(settings.get("program", "psi4")).replace("psi4", "Psi4")
+    known = ", ".join(versions) or "(version unknown)"
     return [
-        ("program", f"{ {'psi4': 'Psi4'}.get(program, program) } {', '.join(versions) or '(version unknown)'}"),
+        ("program", known if known.startswith(program) else f"{program} {known}"),
         ("level", ", ".join(f"{k} {v}" for k, v in level.items()) if level else "none"),
     ]
 
