@@ -155,9 +155,9 @@ def _by_scope(names: Iterable[str]) -> dict[str, list[str]]:
 def _origin_lines(settings: Mapping[str, Any], versions: Sequence[str]) -> list[tuple[str, str]]:
     level = settings.get("level")
     program = str(settings.get("program", "psi4")).replace("psi4", "Psi4")
-    known = ", ".join(versions) or "(version unknown)"
+    known = ", ".join(versions) or ("(version unknown)" if program == "Psi4" else "")
     return [
-        ("program", known if known.startswith(program) else f"{program} {known}"),
+        ("program", known if known.startswith(program) else f"{program} {known}".strip()),
         ("level", ", ".join(f"{k} {v}" for k, v in level.items()) if level else "none"),
     ]
 
