@@ -65,6 +65,7 @@ rule features:
     input:
         all_quantum_files(),
         all_descriptor_files(),
+        all_shielding_files(),
     localrule: True
     threads: 1
     resources:

@@ -112,6 +112,19 @@ def all_quantum_files() -> list[str]:
     return sorted({file for name in CONFIG.graphsets for files in quantum_files_of(name).values() for file in files})
 
 
+def all_shielding_files() -> list[str]:
+    """Shieldings of every dataset at the levels that ask for them."""
+    return sorted(
+        {
+            file
+            for item in CONFIG.graphsets.values()
+            if item.level in CONFIG.levels and "nmr_shielding" in CONFIG.levels[item.level].computed()
+            for dataset in item.datasets
+            for file in quantum_files(dataset, item.level, "shieldings")
+        }
+    )
+
+
 def all_descriptor_files() -> list[str]:
     return sorted({file for name in CONFIG.graphsets for file in descriptor_files_of(name).values()})
 

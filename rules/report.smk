@@ -10,9 +10,7 @@ rule feature_report:
         structures=[f"results/structures/{name}.h5" for name in used_datasets()],
         quantum=all_quantum_files(),
         descriptors=all_descriptor_files(),
-        shieldings=sorted(
-            {f for name in CONFIG.graphsets for files in shielding_files_of(name).values() for f in files}
-        ),
+        shieldings=all_shielding_files(),
         script=script("feature_report.py"),
         modules=modules(
             *(f"evaluation/feature_{name}" for name in ("page", "series", "outliers", "figures")),

@@ -14,7 +14,7 @@ from psigraph.structures.model import StructureSet
 
 #: What stands as `program` in a store's settings; the version counts, since no level of theory tells stores apart.
 PROGRAM = f"rdkit and dftd4, version {DESCRIPTOR_VERSION}"
-REMEDY = "snakemake --cores 8 descriptors"
+REMEDY = "snakemake --cores 8 features"
 
 
 def write_descriptors(path: str | Path, structures: StructureSet, results: Sequence[Result]) -> str:

@@ -183,7 +183,7 @@ def survey(plan: Plan, ask: Ask = ask_psi4) -> Survey:
         ended=np.isin(owners, failed) & ~is_known,
         failures=len(failed),
         lacking=_lacking(structures, functions),
-        batch=assign(structure_costs(structures, functions), plan.batches),
+        batch=assign(structure_costs(structures, functions, plan.limits["time_s"]), plan.batches),
         law=fit(measured[:, 0], measured[:, 1]),
         record_size=record_size,
     )
