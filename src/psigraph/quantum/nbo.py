@@ -19,12 +19,12 @@ from psigraph.quantum.lewis import LewisOrbital, lewis_structure
 from psigraph.quantum.natural import CORE, RYDBERG, VALENCE, NaturalOrbitals
 from psigraph.quantum.scf import Scf
 from psigraph.quantum.shells import atomic_shells
-from psigraph.units import ENERGY_UNITS
+from psigraph.units import energy_factor
 
 CORE_ORBITAL, LONE_PAIR, BOND, ANTIBOND, RYDBERG_ORBITAL, LONE_VACANCY = range(6)
 #: What donates: Lewis-type orbitals.
 LEWIS_TYPES = (CORE_ORBITAL, LONE_PAIR, BOND)
-KCAL_PER_HARTREE = 27.211386245988 / ENERGY_UNITS["kcal/mol"]
+KCAL_PER_HARTREE = energy_factor("hartree", "kcal/mol")
 #: Orbitals of the same atoms within this of each other, in electrons and hartree, count as equal.
 EQUAL = 1e-5
 #: Below this an orbital that the structure needs is too empty to take in Rydberg orbitals, of a full occupancy.
