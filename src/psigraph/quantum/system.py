@@ -18,7 +18,7 @@ from psigraph.structures.geometry import bonds
 from psigraph.structures.model import FRAGMENT_A, FRAGMENT_B, Structure
 
 #: Digits of positions [Å] that count: equal structures that were shifted or written differently share one result.
-DIGITS = 8
+DIGITS = 10
 
 
 @dataclass(frozen=True)

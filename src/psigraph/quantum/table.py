@@ -278,7 +278,7 @@ _LIST = (
     Feature(
         "bond_nbo", "bond", (3,), "1, electrons, electrons",
         "natural bond orbitals between the two atoms: how many (of one spin alone: half), electrons in them, electrons "
-        "in their antibonds",
+        "in their antibonds; mean over bonds that symmetry makes equal (each of benzene's: 1.5)",
         _NBO, default=True,
     ),
     Feature(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from psigraph.quantum.features.natural import wiberg_nao
 from psigraph.quantum.nbo import ANTIBOND, BOND
 from psigraph.quantum.registry import computes
 from psigraph.quantum.scf import Scf
@@ -9,6 +10,8 @@ from psigraph.quantum.scf import Scf
 #: Smallest E(2) that is listed [kcal/mol], and how many at most.
 MIN_STABILISATION = 0.05
 MAX_DONATIONS = 50
+#: Bonds whose ends, lengths and indices differ by less are what symmetry makes equal: coordinates have three digits.
+SYMMETRIC = 1e-3
 
 
 @computes("nbo_type", "nbo_atoms", "nbo_spin", "nbo_occupancy", "nbo_energy", "nbo_share", "nbo_character")
@@ -44,7 +47,11 @@ def donations(scf: Scf) -> dict[str, np.ndarray]:
 
 @computes("bond_nbo", "bond_hybrid", "bond_donation")
 def bonds_of_orbitals(scf: Scf) -> dict[str, np.ndarray]:
-    """What the NBOs say of each bond: see the table. Zero where the best Lewis structure has none there."""
+    """What the NBOs say of each bond: see the table. Zero where the best Lewis structure has none there.
+
+    Bonds that the molecule's symmetry makes equal get the mean over them: of the two Kekule structures of benzene the
+    NBOs show one, and which one would depend on the order of the atoms.
+    """
     pairs = scf.system.bonds.reshape(-1, 2)
     nbo, hybrid, donation = np.zeros((len(pairs), 3)), np.zeros((len(pairs), 2, 2)), np.zeros((len(pairs), 2))
     row = {(int(i), int(j)): k for k, (i, j) in enumerate(pairs)}
@@ -67,4 +74,30 @@ def bonds_of_orbitals(scf: Scf) -> dict[str, np.ndarray]:
     for k, share in shares.items():
         hybrid[k, :, 0] = np.mean(share, axis=0)
         hybrid[k, :, 1] = max(characters[k], key=lambda s: float(s.sum()))
-    return {"bond_nbo": nbo, "bond_hybrid": hybrid, "bond_donation": donation}
+    equal, swapped, alike = _symmetry(scf, pairs)
+    hybrid[swapped] = hybrid[swapped, ::-1]
+    hybrid = equal @ hybrid.reshape(-1, 4)
+    hybrid = hybrid.reshape(-1, 2, 2)
+    hybrid[alike] = hybrid[alike].mean(axis=1, keepdims=True)
+    hybrid[swapped] = hybrid[swapped, ::-1]
+    return {"bond_nbo": equal @ nbo, "bond_hybrid": hybrid, "bond_donation": equal @ donation}
+
+
+def _symmetry(scf: Scf, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a matrix (P, P) that averages over equal bonds, which bonds to swap (P,), and whose ends are alike (P,).
+
+    Bonds count as equal where elements, natural charges, length [Å] and Wiberg's index are, within SYMMETRIC. Swapped,
+    the end with the lower atomic number, then charge, comes first.
+    """
+    charge = scf.integrals.nuclear_charge - np.bincount(scf.nao.atom, weights=scf.nao.populations)
+    ends = np.stack([scf.system.z[pairs], charge[pairs]], axis=-1)  # (P, 2, 2)
+    place = scf.system.positions[pairs]  # (P, 2, 3)
+    first, second = ends[:, 0], ends[:, 1]
+    alike = (np.abs(first - second) < SYMMETRIC).all(axis=1)
+    lower = (second[:, 0] < first[:, 0]) | ((second[:, 0] == first[:, 0]) & (second[:, 1] < first[:, 1]))
+    swapped = lower & ~alike
+    ends[swapped] = ends[swapped, ::-1]
+    length = np.linalg.norm(place[:, 0] - place[:, 1], axis=1)
+    key = np.column_stack([ends.reshape(-1, 4), length, wiberg_nao(scf)])  # (P, 6)
+    equal = (np.abs(key[:, None] - key[None]) < SYMMETRIC).all(axis=-1).astype(float)
+    return equal / equal.sum(axis=1, keepdims=True), swapped, alike
