@@ -15,6 +15,7 @@ rule descriptors:
             "quantum/system",
             "quantum/store_writer",
             "structures/geometry",
+            "structures/identity",
             "stores",
             "units",
         ),
@@ -57,8 +58,9 @@ rule shieldings:
         level=lambda wildcards: canonical_json(CONFIG.levels[wildcards.level].identity()),
         batches=lambda wildcards: CONFIG.datasets[wildcards.dataset].batches,
         store=str(CONFIG.quantum.store),
+        time_limit=CONFIG.quantum.time_limit_s,
         max_failed=CONFIG.quantum.max_failed,
     shell:
         "python {params.script} --structures {input.structures} --batch {wildcards.batch} --batches {params.batches}"
         " --level {params.level:q} --store {params.store:q} --memory-mb {resources.mem_mb}"
-        " --max-failed {params.max_failed} --output {output} 2> {log}"
+        " --time-limit {params.time_limit} --max-failed {params.max_failed} --output {output} 2> {log}"

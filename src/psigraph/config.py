@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from psigraph.graphs.settings import BASELINES, MULTIPOLES, PARTICIPATION
+from psigraph.graphs.settings import BASELINES, features_of_graphs
 from psigraph.quantum.levels import check_level
 from psigraph.quantum.registry import select
 from psigraph.quantum.table import FEATURES
@@ -201,11 +201,9 @@ class Graphset(Section):
             )
         return self
 
-    def needed_features(self) -> list[str]:
+    def needed_features(self) -> tuple[str, ...]:
         """The features its graphs are made of, where its level is one that Psi4 computes."""
-        names = [*self.atom_features, *BASELINES[self.v0]]
-        names += [*(MULTIPOLES if self.multipoles else ()), *(PARTICIPATION if self.participation else ())]
-        return list(dict.fromkeys(names))
+        return features_of_graphs(self.atom_features, self.v0, self.multipoles, self.participation)
 
 
 class Split(Section):

@@ -14,7 +14,6 @@ Legend of shapes: N atoms, P bonds of the molecule, in canonical order here.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -22,6 +21,7 @@ from rdkit.Chem import rdDetermineBonds
 
 from psigraph.structures.elements import COVALENT_RADII
 from psigraph.structures.geometry import components
+from psigraph.structures.identity import bare_graph, read_bare_graph
 
 #: Steps of the bond-order search before the molecule counts as one without Lewis structure.
 MAX_ITERATIONS = 20_000
@@ -88,14 +88,7 @@ def _doubtful(z: np.ndarray, positions: np.ndarray, bonds: np.ndarray) -> list[n
 
 
 def _of_graph(z: np.ndarray, bonds: np.ndarray, charge: int, multiplicity: int) -> tuple[Lewis, np.ndarray]:
-    mol = Chem.RWMol()
-    for number in z:
-        atom = Chem.Atom(int(number))
-        atom.SetNoImplicit(True)
-        mol.AddAtom(atom)
-    for i, j in bonds:
-        mol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
-    text = Chem.MolToSmiles(mol, canonical=True, allHsExplicit=True)
+    text, mol = bare_graph(z, bonds)
     places = np.array(mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"], dtype=np.int64)
     return lewis(text, int(charge), int(multiplicity)), places
 
@@ -103,12 +96,7 @@ def _of_graph(z: np.ndarray, bonds: np.ndarray, charge: int, multiplicity: int) 
 @lru_cache(maxsize=20_000)
 def lewis(graph: str, charge: int, multiplicity: int) -> Lewis:
     """Return the Lewis structure of a canonical graph: a SMILES with all hydrogens and single bonds only."""
-    parameters: Any = Chem.SmilesParserParams()
-    parameters.sanitize = False
-    parameters.removeHs = False
-    bare = Chem.MolFromSmiles(graph, parameters)
-    for atom in bare.GetAtoms():
-        atom.SetNoImplicit(True)
+    bare = read_bare_graph(graph)
     Chem.FastFindRings(bare)
     classes = np.array(Chem.CanonicalRankAtoms(bare, breakTies=False, includeChirality=False), dtype=np.int64)
     with rdBase.BlockLogs():

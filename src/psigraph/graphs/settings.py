@@ -104,15 +104,11 @@ class GraphSettings:
 
         Those of the given programs (`psi4`, `rdkit`, `dftd4`, `pyscf`), or of all; Psi4 gives none without a level.
         """
-        names = {*self.atom_features, *BASELINES[self.v0]}
-        names |= {*(MULTIPOLES if self.multipoles else ()), *(PARTICIPATION if self.participation else ())}
-        names |= {LEWIS_PROBE} if names & set(LEWIS_LABELS) else set()
         return tuple(
             name
-            for name, feature in FEATURES.items()
-            if name in names
-            and (not programs or feature.program in programs)
-            and (self.computed or feature.program not in ("psi4", "pyscf"))
+            for name in features_of_graphs(self.atom_features, self.v0, self.multipoles, self.participation)
+            if (not programs or FEATURES[name].program in programs)
+            and (self.computed or FEATURES[name].program not in ("psi4", "pyscf"))
         )
 
     @classmethod
@@ -149,6 +145,14 @@ class GraphSettings:
 
 #: Keys of `GraphSettings.identity()`.
 IDENTITY = tuple(field.name for field in fields(GraphSettings) if field.name != "level_name")
+
+
+def features_of_graphs(atom_features: Sequence[str], v0: str, multipoles: bool, participation: bool) -> tuple[str, ...]:
+    """Return the features that graphs with these settings are made of, in the table's order, each once."""
+    names = {*atom_features, *BASELINES[v0]}
+    names |= {*(MULTIPOLES if multipoles else ()), *(PARTICIPATION if participation else ())}
+    names |= {LEWIS_PROBE} if names & set(LEWIS_LABELS) else set()
+    return tuple(name for name in FEATURES if name in names)
 
 
 def atom_columns(names: Sequence[str]) -> list[list[Any]]:

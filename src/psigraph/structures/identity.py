@@ -34,7 +34,7 @@ _MAX_ITERATIONS = 20_000
 
 def molecule_identity(z: np.ndarray, positions: np.ndarray, charge: int) -> str:
     """Return the canonical text of the molecule of atoms `z` (N,) at `positions` (N, 3) [Å] with total `charge` [e]."""
-    graph = _canonical_graph(z, bonds(z, positions))
+    graph, _ = bare_graph(z, bonds(z, positions))
     return _smiles(graph, int(charge))
 
 
@@ -45,8 +45,11 @@ def group_of(structure: Structure) -> str:
     return SEPARATOR.join(sorted(identities))
 
 
-def _canonical_graph(z: np.ndarray, pairs: np.ndarray) -> str:
-    """Canonical SMILES, all hydrogens explicit, of the graph with single bonds only; a function of the graph alone."""
+def bare_graph(z: np.ndarray, pairs: np.ndarray) -> tuple[str, Chem.RWMol]:
+    """Return the graph of atoms `z` (N,) and bonds `pairs` (P, 2), single bonds only, as canonical SMILES and molecule.
+
+    All hydrogens are explicit; the SMILES is a function of the graph alone.
+    """
     mol = Chem.RWMol()
     for number in z:
         atom = Chem.Atom(int(number))
@@ -54,19 +57,25 @@ def _canonical_graph(z: np.ndarray, pairs: np.ndarray) -> str:
         mol.AddAtom(atom)
     for i, j in pairs:
         mol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
-    return Chem.MolToSmiles(mol, canonical=True, allHsExplicit=True)
+    return Chem.MolToSmiles(mol, canonical=True, allHsExplicit=True), mol
+
+
+def read_bare_graph(graph: str) -> Chem.Mol:
+    """Return the molecule of a text that `bare_graph` gave: every atom as it stands there, nothing perceived."""
+    parameters: Any = Chem.SmilesParserParams()
+    parameters.sanitize = False
+    parameters.removeHs = False
+    mol = Chem.MolFromSmiles(graph, parameters)
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(True)
+    return mol
 
 
 @lru_cache(maxsize=100_000)
 def _smiles(graph: str, charge: int) -> str:
     """Steps 2 to 4 for one graph, read back from its canonical text."""
-    parameters: Any = Chem.SmilesParserParams()
-    parameters.sanitize = False
-    parameters.removeHs = False
-    mol = Chem.MolFromSmiles(graph, parameters)
+    mol = read_bare_graph(graph)
     fallback = f"graph:{graph};charge={charge:+d}"
-    for atom in mol.GetAtoms():
-        atom.SetNoImplicit(True)
     if mol.GetNumAtoms() == 1:
         mol.GetAtomWithIdx(0).SetFormalCharge(charge)
         return Chem.MolToSmiles(mol)

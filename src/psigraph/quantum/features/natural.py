@@ -33,5 +33,5 @@ def wiberg_nao(scf: Scf) -> np.ndarray:
     of_atom = np.eye(len(scf.integrals.nuclear_charge))[nao.atom]  # (M, N)
     squares = len(nao.densities) * np.sum([density**2 for density in nao.densities], axis=0)  # (M, M)
     index = of_atom.T @ squares @ of_atom  # (N, N)
-    i, j = scf.system.bonds.reshape(-1, 2).T
+    i, j = scf.bonds.T
     return index[i, j]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from psigraph.quantum.features.natural import wiberg_nao
+from psigraph.quantum.features.natural import natural_populations, wiberg_nao
 from psigraph.quantum.nbo import ANTIBOND, BOND
 from psigraph.quantum.registry import computes
 from psigraph.quantum.scf import Scf
@@ -52,7 +52,7 @@ def bonds_of_orbitals(scf: Scf) -> dict[str, np.ndarray]:
     Bonds that the molecule's symmetry makes equal get the mean over them: of the two Kekule structures of benzene the
     NBOs show one, and which one would depend on the order of the atoms.
     """
-    pairs = scf.system.bonds.reshape(-1, 2)
+    pairs = scf.bonds
     nbo, hybrid, donation = np.zeros((len(pairs), 3)), np.zeros((len(pairs), 2, 2)), np.zeros((len(pairs), 2))
     row = {(int(i), int(j)): k for k, (i, j) in enumerate(pairs)}
     shares: dict[int, list[np.ndarray]] = {}
@@ -89,7 +89,7 @@ def _symmetry(scf: Scf, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     Bonds count as equal where elements, natural charges, length [Å] and Wiberg's index are, within SYMMETRIC. Swapped,
     the end with the lower atomic number, then charge, comes first.
     """
-    charge = scf.integrals.nuclear_charge - np.bincount(scf.nao.atom, weights=scf.nao.populations)
+    charge = natural_populations(scf)["npa_charge"]
     ends = np.stack([scf.system.z[pairs], charge[pairs]], axis=-1)  # (P, 2, 2)
     place = scf.system.positions[pairs]  # (P, 2, 3)
     first, second = ends[:, 0], ends[:, 1]
