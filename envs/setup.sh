@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Sets psigraph up; quick when nothing is left to do. `make` calls it.
-#   setup.sh [dev] [slurm]     dev: linters and type checker too; slurm: a Slurm to test with
+#   setup.sh [dev] [benchmark] [slurm]   linters and type checker too; formats to compare with; a Slurm to test with
 # Debian or Ubuntu: Psi4 from apt, the rest in .venv. Where conda or mamba is found: everything from envs/*.yaml.
 # PSIGRAPH_SETUP=apt or =conda decides where both are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-extras=test packages=(psi4 psi4-data python3-h5py libopenblas0-openmp python3-venv)
+extras=test packages=(psi4 psi4-data python3-h5py libopenblas0-openmp python3-venv g++)
 for word in "$@"; do
   case $word in
-    dev) extras=test,dev ;;
+    dev | benchmark) extras+=,$word ;;
     slurm) packages+=(munge slurmctld slurmd slurm-client) ;;
-    *) echo "setup.sh: unknown word '$word'; known: dev, slurm" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown word '$word'; known: dev, benchmark, slurm" >&2; exit 2 ;;
   esac
 done
 conda=$(command -v mamba || command -v conda || true)
@@ -60,8 +60,17 @@ conda_environments() {
   touch ".conda/.ready-$extras"
 }
 
+# The fused kernel, for this processor; without a compiler the models run in plain torch, several times slower.
+kernel() {
+  local folder=$1 file sources=src/psigraph/models
+  local ready="$folder/.ready-kernel-$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo | cksum | cut -d' ' -f1)"
+  for file in "$sources"/kernels/{build.py,pair_sum.cpp} "$sources"/equivariant.py; do
+    [ "$ready" -nt "$file" ] || { "$folder/bin/python" -m psigraph.models.kernels && touch "$ready"; return; }
+  done
+}
+
 case $how in
-  apt) install_packages; python_environment ;;
-  conda) conda_environments ;;
+  apt) install_packages; python_environment; kernel .venv ;;
+  conda) conda_environments; kernel .conda/ml ;;
   *) echo "setup.sh: PSIGRAPH_SETUP=$how; apt or conda" >&2; exit 2 ;;
 esac

@@ -45,7 +45,8 @@ HERE = Path(os.path.relpath(workflow.basedir))
 def modules(*names: str) -> list[str]:
     """Source files of modules and packages of the library, so that editing one reruns the rules that use it."""
     source = HERE / "src" / "psigraph"
-    files = [file for name in names for file in sorted([*source.glob(f"{name}.py"), *source.glob(f"{name}/*.py")])]
+    patterns = ("{}.py", "{}/*.py", "{}/*.cpp")
+    files = [file for name in names for pattern in patterns for file in sorted(source.glob(pattern.format(name)))]
     if len(files) < len(names):
         raise WorkflowError(f"rules: one of the modules {', '.join(names)} does not exist under {source}")
     return [str(file) for file in files]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch_geometric.data import Batch
 
@@ -14,7 +15,8 @@ from psigraph.graphs.graph import Graph
 from psigraph.graphs.multipoles import field_representation
 from psigraph.graphs.neighbours import pair_distances, pairs_within
 from psigraph.graphs.settings import GraphSettings
-from psigraph.graphs.shards import write_shard
+from psigraph.graphs.shard_writer import write_shard
+from psigraph.models.kernels.pair_sum import available
 
 SCALE = 0.1
 CUTOFF = 12.0  # Å
@@ -127,3 +129,9 @@ def write_shards(
         part = graphs[k * len(graphs) // shards : (k + 1) * len(graphs) // shards]
         write_shard(paths[-1], part, settings, shard=k, shards=shards)
     return paths
+
+
+#: What needs the fused kernel; set-up builds it where there is a compiler.
+needs_kernel = pytest.mark.skipif(
+    not available(torch.device("cpu"), torch.float32), reason="no kernel was built: no C++ compiler at set-up"
+)

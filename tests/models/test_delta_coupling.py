@@ -8,7 +8,7 @@ import torch
 from e3nn import o3
 from e3nn.nn import FullyConnectedNet
 from suite import ModelSuite
-from synthetic import CUTOFF, SCALE, batch, random_graph, random_graphs, reconnected, training_arrays
+from synthetic import CUTOFF, SCALE, batch, needs_kernel, random_graph, random_graphs, reconnected, training_arrays
 from torch_geometric.utils import scatter
 
 from psigraph.models.delta_coupling import ATTRIBUTES, NODE, DeltaCoupling, PointsConvolutionIntegrated
@@ -69,23 +69,26 @@ def slow_layer(layer: PointsConvolutionIntegrated, x, attr, src, dst, vector, rb
     return slow["sc"](x, attr) + torch.tanh(slow["alpha"](mean, attr)) * slow["lin2"](mean, attr)
 
 
-def test_layer_equals_plain_e3nn_with_four_copies() -> None:
+@pytest.mark.parametrize("kernel", [False, pytest.param(True, marks=needs_kernel)])
+def test_layer_equals_plain_e3nn_with_four_copies(kernel: bool) -> None:
     """Outputs and gradients, on a batch's own edges; with taper 0 the mean is the note's plain scatter-mean."""
     torch.set_default_dtype(torch.float64)  # e3nn's constants in double precision
     try:
         model = small(taper=0.0)
+        model.kernel = kernel
         data = batch(random_graphs(3), torch.float64)
         graphs, n = 3, data.pos_atoms.shape[0]
         x, attr = model.nodes(data, graphs)
         x, attr = (torch.randn_like(t).requires_grad_(True) for t in (x, attr))
         edges, layer = model.edges(data, data.z_atoms_batch, graphs), model.layers[0]
-        first, second = edges.sender.T
+        first, second = edges.nodes.T
         src, dst = torch.cat([first, second]), torch.cat([second, first])
         centroids = scatter(data.pos_atoms, data.z_atoms_batch, dim=0, reduce="mean")
         place = torch.cat([data.pos_atoms, centroids])
         assert src.shape[0] == data.edge_index_atoms.shape[1] + 2 * n
         expected = slow_layer(layer, x, attr, src, dst, place[dst] - place[src], edges.rbf.repeat(2, 1))
         actual = layer(x, attr, edges)
+        assert (edges.fused is not None) == kernel
         assert torch.allclose(actual, expected, rtol=0, atol=1e-12)
         probe = torch.randn_like(expected)
         for a, b in zip(*(torch.autograd.grad((o * probe).sum(), [x, attr]) for o in (actual, expected)), strict=True):
@@ -99,7 +102,8 @@ def test_weights_per_edge_and_their_fold() -> None:
     assert layer.fc.hs == [8, 16, 136] and layer.tp.weight_numel == 34
     rbf = torch.rand(5, 8, dtype=torch.float64)
     full = layer.fc(rbf).view(5, 34, 4).sum(2) / 2  # e3nn divides a path of four copies by sqrt(4)
-    assert torch.allclose(layer.weights(rbf), full[:, layer.tp.columns], atol=1e-12)
+    assert torch.allclose(layer.weights(rbf), full, atol=1e-12)
+    assert torch.allclose(layer.weights(rbf, layer.tp.columns), full[:, layer.tp.columns], atol=1e-12)
 
 
 def test_node_layout() -> None:
@@ -120,10 +124,10 @@ def test_edges_and_field_node_at_the_centroid() -> None:
     data = batch(graphs, torch.float64)
     edges = model.edges(data, data.z_atoms_batch, 2)
     n, pairs = len(data.z_atoms), data.edge_index_atoms.shape[1] // 2
-    assert edges.sender.shape == (pairs + n, 2)
+    assert edges.nodes.shape == (pairs + n, 2)
     atom = len(graphs[0].z_atoms)  # first atom of the second graph
     row = pairs + atom
-    assert edges.sender[row].tolist() == [atom, n + 1]
+    assert edges.nodes[row].tolist() == [atom, n + 1]
     centre = torch.tensor(graphs[1].pos_atoms.mean(0))
     vector = centre - data.pos_atoms[atom]
     direct = o3.spherical_harmonics("1x0e+1x1o+1x2e+1x3o", vector, normalize=True, normalization="component")

@@ -13,27 +13,29 @@ from e3nn.nn import FullyConnectedNet
 from torch import Tensor, nn
 
 from psigraph.models.base import DeltaModel
-from psigraph.models.equivariant import COPIES, HARMONICS, AttributeLinear, PairTensorProduct
-from psigraph.models.radial import RadialBesselBasisLayer, membership
-from psigraph.models.shapes import check_positive, globals_by_graph, undirected_pairs
+from psigraph.models.equivariant import COPIES, HARMONICS, NODE, AttributeLinear, PairTensorProduct, joint_maps
+from psigraph.models.kernels.pair_sum import Pairs, available, fused_pairs, pair_sum
+from psigraph.models.radial import Interpolation, RadialBesselBasisLayer, interpolation, membership
+from psigraph.models.shapes import check_positive, globals_by_graph, one_direction, undirected_pairs
 
-NODE = o3.Irreps("8x0e+1x1o+1x2e")
 SCALARS = 8
 ATTRIBUTES = 8
 MAX_Z = 86
 SHORTEST = 0.01  # Å; below it harmonics fade to 0, so an atom on the centroid has no arbitrary direction
+KNOTS = 24  # of the radial weights' table, for each radial function: see test_error_of_the_radial_table
 TAPER = 0.1  # share of the cutoff in which a neighbour stops counting, see radial.membership
 
 
 class Edges(NamedTuple):
-    """The geometry of a batch, computed once for all layers."""
+    """The geometry of a batch, computed once for all layers: pairs of atoms first, then atom-field pairs."""
 
-    sender: Tensor  # (P, 2) nodes: first direction i -> j, second j -> i
-    receiver: Tensor  # (2P,) rows of the (2M, .) sum over messages, one half for each direction
-    rbf: Tensor  # (P, num_rbf)
+    nodes: Tensor  # (P, 2): first direction i -> j, second j -> i
     sh: Tensor  # (P, 16), first direction
-    coupling: tuple[Tensor, Tensor]
     share: Tensor  # (M, 1), 1 / number of neighbours
+    rbf: Tensor  # (R, num_rbf): of each pair (R = P), or of the knots of a table of radial weights
+    table: Interpolation | None  # where each pair lies in that table
+    fused: Pairs | None  # what the kernel takes; None in plain torch
+    coupling: tuple[Tensor, Tensor] | None  # what plain torch takes
 
 
 class PointsConvolutionIntegrated(nn.Module):
@@ -53,21 +55,35 @@ class PointsConvolutionIntegrated(nn.Module):
         self.alpha = AttributeLinear(mid, ATTRIBUTES, o3.Irreps("1x0e"))
         self.fc = FullyConnectedNet([num_rbf, hidden, COPIES * self.tp.weight_numel], nn.functional.silu)
 
-    def weights(self, rbf: Tensor) -> Tensor:
-        """Return the tensor product's weights (P, len(tp.columns)) of the basis (P, num_rbf)."""
+    def weights(self, rbf: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Return the tensor product's weights (R, 34), one for each path and channel, of the basis (R, num_rbf).
+
+        With `columns` they come in that order, each as often as it stands there.
+        """
         last = self.fc.layer1.weight  # (H, 4 × 34)
         folded = last.view(last.shape[0], -1, COPIES).sum(2) / sqrt(COPIES * last.shape[0])  # (H, 34)
-        return self.fc.layer0(rbf) @ folded[:, self.tp.columns]
+        return self.fc.layer0(rbf) @ (folded if columns is None else folded.index_select(1, columns))
 
     def forward(self, x: Tensor, attr: Tensor, edges: Edges) -> Tensor:
         """Return the new states (M, 16) of states (M, 16) and attributes (M, 8)."""
-        h = self.lin1(x, attr)
-        messages = self.tp(h[edges.sender], edges.sh, edges.coupling, self.weights(edges.rbf))  # (P, 2, 106)
-        both = messages.new_zeros(2 * x.shape[0], messages.shape[2])
-        both = both.index_add(0, edges.receiver, messages.flatten(0, 1))
-        first, second = both.view(2, x.shape[0], -1).unbind(0)
-        mean = (first + second * self.tp.sign) * edges.share  # (M, 106)
-        return self.sc(x, attr) + torch.tanh(self.alpha(mean, attr)) * self.lin2(mean, attr)
+        own, h = joint_maps([self.sc, self.lin1], x, attr)
+        mean = self.sum_messages(h, edges) * edges.share  # (M, 106)
+        message, gate = joint_maps([self.lin2, self.alpha], mean, attr)
+        return own + torch.tanh(gate) * message
+
+    def sum_messages(self, h: Tensor, edges: Edges) -> Tensor:
+        """Return the sum (M, 106) of the messages that arrive at each node, of states h (M, 16)."""
+        if edges.fused is not None:
+            kind = edges.sh.dtype  # not lower under autocast
+            return pair_sum(h.to(kind), self.weights(edges.rbf).to(kind), *edges.fused)
+        weights = self.weights(edges.rbf, self.tp.columns)
+        weights = weights if edges.table is None else edges.table(weights)
+        both = h.index_select(0, edges.nodes.flatten()).view(-1, 2, h.shape[1])
+        messages = self.tp(both, edges.sh, edges.coupling, weights)  # (P, 2, 106)
+        sums = messages.new_zeros(2, h.shape[0], messages.shape[2])
+        first = sums[0].index_add(0, edges.nodes[:, 1], messages[:, 0])
+        second = sums[1].index_add(0, edges.nodes[:, 0], messages[:, 1])
+        return first + second * self.tp.sign
 
 
 def atom_attributes(width: int) -> nn.Module:
@@ -121,17 +137,23 @@ class DeltaCoupling(DeltaModel):
             "hidden": hidden,
             "field_cutoff": field_cutoff,
         }
+        self.kernel = True  # use it where it was built
         self.cutoff, self.shortest, self.taper = cutoff * length_scale, SHORTEST * length_scale, taper
         self.embedding = nn.Embedding(MAX_Z + 1, SCALARS)
         self.attributes = atom_attributes(atom_width)
         self.field_attributes = nn.Parameter(torch.randn(ATTRIBUTES))
         self.harmonics = o3.SphericalHarmonics(HARMONICS, normalize=False, normalization="component")
+        self.knots = KNOTS * num_rbf
         self.rbf = RadialBesselBasisLayer(num_rbf, self.cutoff)
         self.rbf_field = RadialBesselBasisLayer(num_rbf, field_cutoff * length_scale)
         self.layers = nn.ModuleList(PointsConvolutionIntegrated(num_rbf, hidden) for _ in range(num_conv_layers))
         self.head = nn.Sequential(
             nn.Linear(SCALARS + 2 + 4, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 1)
         )
+
+    def has_kernel(self, device: torch.device) -> bool:
+        """Return whether the fused kernel can compute this model on a device."""
+        return available(device, self.field_attributes.dtype)
 
     def forward(self, data: Any) -> Tensor:
         """Return ΔV (B,) [V unit] of a batch made with follow_batch=["z_atoms"]."""
@@ -159,31 +181,41 @@ class DeltaCoupling(DeltaModel):
     def edges(self, data: Any, graph: Tensor, graphs: int) -> Edges:
         """Return the geometry: atom pairs as given, and every atom with its field node at the centroid (§4.3)."""
         position, n = data.pos_atoms, data.pos_atoms.shape[0]
-        atoms = torch.arange(n, device=position.device)
-        count = torch.zeros(graphs, 1, dtype=position.dtype, device=position.device)
-        count = count.index_add(0, graph, position.new_ones(n, 1))  # (B, 1)
-        centroid = position.new_zeros(graphs, 3).index_add(0, graph, position) / count
-        order = undirected_pairs(data.edge_index_atoms, n)
-        pairs = data.edge_index_atoms[:, order[:, 0]]  # (2, P_atoms)
-        sender = torch.cat([pairs, torch.stack([atoms, n + graph])], 1).T.contiguous()  # (P, 2)
-        place = torch.cat([position, centroid])
-        vector = place[sender[:, 1]] - place[sender[:, 0]]  # (P, 3)
-        r = torch.linalg.vector_norm(vector, dim=1)
+        pairs, pair_ptr = undirected_pairs(data, graph, graphs)  # (P_atoms, 2), (B+1,)
+        size = graph.new_zeros(graphs).index_add(0, graph, torch.ones_like(graph))  # bincount waits for a GPU
+        centroid = position.new_zeros(graphs, 3).index_add(0, graph, position) / size[:, None]
+        field = torch.stack([torch.arange(n, device=graph.device), n + graph], 1)
+        nodes = torch.cat([pairs, field])  # (P, 2)
+        first, second = torch.cat([position, centroid]).index_select(0, nodes.T.flatten()).view(2, -1, 3).unbind(0)
+        vector = second - first
+        r = torch.linalg.vector_norm(vector, dim=1)  # (P,)
         sh = self.harmonics(vector / r.clamp_min(self.shortest)[:, None])
-        if "edge_attr_sh" in data:
-            sh = torch.cat([data.edge_attr_sh[order[:, 0]], sh[order.shape[0] :]])
-        r_atoms, r_field = r.split([order.shape[0], n])
+        if "edge_attr_sh" in data:  # a PyG batch that brings its harmonics
+            given = data.edge_attr_sh[one_direction(data.edge_index_atoms, graph)]
+            sh = torch.cat([given, sh[len(pairs) :]])
+        r_atoms, r_field = r.split([len(pairs), n])
         counts = torch.cat([membership(r_atoms, self.cutoff, self.taper), torch.ones_like(r_field)])
-        neighbours = torch.zeros_like(place[:, 0]).index_add(0, sender.flatten(), counts.repeat_interleave(2))
-        first: Any = self.layers[0]  # all layers have the same paths
-        return Edges(
-            sender=sender,
-            receiver=torch.stack([sender[:, 1], sender[:, 0] + n + graphs], 1).flatten(),
-            rbf=torch.cat([self.rbf(r_atoms), self.rbf_field(r_field)]),
-            sh=sh,
-            coupling=first.tp.coupling(sh),
-            share=1 / neighbours[:, None],
-        )
+        neighbours = r.new_zeros(n + graphs).index_add(0, nodes[:, 0], counts).index_add(0, nodes[:, 1], counts)
+        rbf, table = self.radial(r_atoms, r_field)
+        geometry = {"nodes": nodes, "sh": sh, "share": 1 / neighbours[:, None], "rbf": rbf, "table": table}
+        if self.kernel and not position.requires_grad and available(position.device, position.dtype):
+            starts = torch.stack([pair_ptr, len(pairs) + nn.functional.pad(size.cumsum(0), (1, 0))])
+            return Edges(**geometry, fused=fused_pairs(nodes, starts, sh, table, n + graphs, len(rbf)), coupling=None)
+        first_layer: Any = self.layers[0]  # all layers have the same paths
+        return Edges(**geometry, fused=None, coupling=first_layer.tp.coupling(sh))
+
+    def radial(self, r_atoms: Tensor, r_field: Tensor) -> tuple[Tensor, Interpolation | None]:
+        """Return the radial basis (R, num_rbf) of the pairs, or of a table's knots with the pairs' places in it.
+
+        A table is taken where it is smaller, in float32. A basis is the same function of r / cutoff for pairs of atoms
+        and for atom-field pairs, so that one serves both.
+        """
+        exact = r_atoms.dtype == torch.float64 or len(r_atoms) + len(r_field) <= self.knots
+        if exact or r_atoms.requires_grad:
+            return torch.cat([self.rbf(r_atoms), self.rbf_field(r_field)]), None
+        knots = torch.linspace(0, self.cutoff, self.knots, dtype=r_atoms.dtype, device=r_atoms.device)
+        x = torch.cat([r_atoms / self.rbf.cutoff, r_field / self.rbf_field.cutoff])
+        return self.rbf(knots), interpolation(x, self.knots)
 
     def states(self, x: Tensor, attr: Tensor, edges: Edges) -> list[Tensor]:
         """Return the states (M, 16) after each layer; every second layer adds the state of two layers before."""

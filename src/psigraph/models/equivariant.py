@@ -4,6 +4,7 @@ Both classes keep e3nn's weights, in e3nn's order and normalisation; tests/model
 Shapes: N nodes, P undirected pairs, the two directions of a pair stand beside each other as (P, 2, …).
 """
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+#: The state of a node in DeltaCoupling (spec/delta.md §4.2).
+NODE = o3.Irreps("8x0e+1x1o+1x2e")
 #: Harmonics of an edge, each once. The note's "4x0e+4x1o+4x2e+4x3o" are four copies of them.
 HARMONICS = o3.Irreps("1x0e+1x1o+1x2e+1x3o")
 COPIES = 4
@@ -24,42 +27,43 @@ class AttributeLinear(nn.Module):
 
     def __init__(self, irreps_in: o3.Irreps, attributes: int, irreps_out: o3.Irreps) -> None:
         super().__init__()
-        self.irreps_in, self.irreps_out = o3.Irreps(irreps_in).simplify(), o3.Irreps(irreps_out).simplify()
-        self.attributes = attributes
-        self.blocks: list[tuple[slice, slice, int, int, int]] = []  # input, weights, U, W, 2l+1
-        start = 0
-        for s, (mul_in, ir) in zip(self.irreps_in.slices(), self.irreps_in, strict=True):
-            mul_out = self.irreps_out.count(ir)
-            if mul_out:
-                size = mul_in * attributes * mul_out
-                self.blocks.append((s, slice(start, start + size), mul_in, mul_out, ir.dim))
-                start += size
-        self.weight = nn.Parameter(torch.randn(start))
+        irreps_in, irreps_out = o3.Irreps(irreps_in).simplify(), o3.Irreps(irreps_out).simplify()
+        #: By irrep of the input: 2l+1, and the shape (U, V, W) of the weights; W is 0 where the output lacks the irrep.
+        self.dims = [ir.dim for _, ir in irreps_in]
+        self.shapes = [(mul, attributes, irreps_out.count(ir)) for mul, ir in irreps_in]
+        self.sizes = [u * v * w for u, v, w in self.shapes]
+        self.weight = nn.Parameter(torch.randn(sum(self.sizes)))
 
     def forward(self, x: Tensor, attr: Tensor) -> Tensor:
         """Return (N, irreps_out.dim) of states (N, irreps_in.dim) and attributes (N, V)."""
-        n = x.shape[0]
-        maps = attr @ self.matrix()  # (N, Σ U W)
-        out, start = [], 0
-        for s, _, mul_in, mul_out, dim in self.blocks:
-            block = maps[:, start : start + mul_in * mul_out].view(n, mul_in, mul_out)
-            start += mul_in * mul_out
-            if mul_in == mul_out == 1:
-                out.append(x[:, s] * block[:, 0])
-            elif mul_out == 1:
-                out.append((x[:, s].view(n, mul_in, dim) * block).sum(1))
-            else:
-                y = torch.bmm(block.transpose(1, 2), x[:, s].view(n, mul_in, dim))  # (N, W, 2l+1)
-                out.append(y.reshape(n, -1))
-        return torch.cat(out, 1)
+        return joint_maps([self], x, attr)[0]
 
-    def matrix(self) -> Tensor:
-        """Return the weights as (V, Σ U W), normalised."""
-        parts = []
-        for _, w, mul_in, mul_out, _ in self.blocks:
-            weight = self.weight[w].view(mul_in, self.attributes, mul_out).transpose(0, 1)  # (V, U, W)
-            parts.append(weight.reshape(self.attributes, -1) / sqrt(mul_in * self.attributes))
-        return torch.cat(parts, 1)
+    def matrices(self) -> list[Tensor]:
+        """Return the normalised weights (U, V, W) by irrep of the input."""
+        parts = self.weight.split(self.sizes)
+        return [part.view(u, v, w) / sqrt(u * v) for part, (u, v, w) in zip(parts, self.shapes, strict=True)]
+
+
+def joint_maps(modules: Sequence[AttributeLinear], x: Tensor, attr: Tensor) -> list[Tensor]:
+    """Return what each module makes of the same states (N, irreps_in.dim) and attributes (N, V), in few operations."""
+    n, dims, sizes = x.shape[0], modules[0].dims, [shape[0] for shape in modules[0].shapes]
+    outputs: list[list[Tensor]] = [[] for _ in modules]
+    weights = zip(*(module.matrices() for module in modules), strict=True)
+    parts = x.split([mul * dim for mul, dim in zip(sizes, dims, strict=True)], 1)
+    for part, mul, dim, by_module in zip(parts, sizes, dims, weights, strict=True):
+        counts = [w.shape[2] for w in by_module]
+        weight = torch.cat(by_module, 2)  # (U, V, ΣW)
+        if not any(counts):
+            continue
+        if dim == 1:
+            pairs = (part.unsqueeze(2) * attr.unsqueeze(1)).flatten(1)  # (N, U V)
+            out = pairs @ weight.flatten(0, 1)  # (N, ΣW)
+        else:
+            maps = (attr @ weight.transpose(0, 1).flatten(1)).view(n, mul, -1)  # (N, U, ΣW)
+            out = torch.bmm(maps.transpose(1, 2), part.view(n, mul, dim)).flatten(1)  # (N, ΣW (2l+1))
+        for mine, piece in zip(outputs, out.split([c * dim for c in counts], 1), strict=True):
+            mine.append(piece)
+    return [torch.cat(pieces, 1) for pieces in outputs]
 
 
 class PairTensorProduct(nn.Module):
@@ -136,12 +140,12 @@ class PairTensorProduct(nn.Module):
         sh (P, 16) are the harmonics of the first direction; weight (P, len(columns)) serves both. The message of the
         second direction still has to be multiplied by `sign`.
         """
-        p, a = x.shape[0], self.scalars
+        a = self.scalars
         s, v, t = x.split([a, 3, 5], 2)
         w0, w1, w2, wv, wt = weight.unsqueeze(1).split([a, a, a, sum(self.widths[0]), sum(self.widths[1])], 2)
         y1, y2 = sh[:, None, None, 1:4], sh[:, None, None, 4:9]
-        s1 = ((s * w1).unsqueeze(3) * y1).view(p, 2, -1)  # (P, 2, 3A)
-        s2 = ((s * w2).unsqueeze(3) * y2).view(p, 2, -1)  # (P, 2, 5A)
+        s1 = ((s * w1).unsqueeze(3) * y1).flatten(2)  # (P, 2, 3A)
+        s2 = ((s * w2).unsqueeze(3) * y2).flatten(2)  # (P, 2, 5A)
         v0, v1, v2 = (torch.bmm(v, coupling[0]) * wv).split(self.widths[0], 2)
         t0, t1, t2 = (torch.bmm(t, coupling[1]) * wt).split(self.widths[1], 2)
         return torch.cat([s * w0 * sh[:, None, :1], v0, t0, s1, v1, t1, s2, v2, t2], 2)

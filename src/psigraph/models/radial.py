@@ -1,6 +1,8 @@
 """Radial basis of distances (spec/delta.md §4.4) and a smooth count of neighbours."""
 
 import math
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,3 +40,64 @@ def membership(r: Tensor, cutoff: float, taper: float) -> Tensor:
         return torch.ones_like(r)
     x = ((r / cutoff - (1 - taper)) / taper).clamp(0, 1)
     return 0.5 * (1 + torch.cos(math.pi * x))
+
+
+class Interpolation(NamedTuple):
+    """Where distances lie in a table: row p of the result is the sum of coefficients[p, q] table[first[p] + q]."""
+
+    first: Tensor  # (P,) int64
+    coefficients: Tensor  # (P, Q)
+
+    def __call__(self, table: Tensor) -> Tensor:
+        """Return the interpolated rows (P, W) of a table (rows, W)."""
+        return _Mix.apply(table, self.first, self.coefficients)
+
+
+def interpolation(x: Tensor, knots: int, order: int = 6) -> Interpolation:
+    """Return where x (P,) lies in a table on `knots` equal steps over [0, 1].
+
+    The coefficients are those of Lagrange's polynomial through the `order` nearest knots.
+    """
+    place = x.clamp(0, 1) * (knots - 1)
+    first = (place.floor().long() - (order // 2 - 1)).clamp(0, knots - order)
+    offset = (place - first)[:, None] - torch.arange(order, dtype=x.dtype, device=x.device)  # (P, order)
+    one = offset.new_ones(len(x), 1)
+    below = torch.cat([one, offset[:, :-1]], 1).cumprod(1)  # product of the offsets before q
+    above = torch.cat([one, offset[:, 1:].flip(1)], 1).cumprod(1).flip(1)  # and of those after it
+    return Interpolation(first, below * above / _scales(order, x.dtype, x.device))
+
+
+@cache
+def _scales(order: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the denominators (order,) of Lagrange's polynomials; kept, for a copy to a GPU waits for it."""
+    scales = [math.prod(q - k for k in range(order) if k != q) for q in range(order)]
+    return torch.tensor(scales, dtype=dtype, device=device)
+
+
+class _Mix(torch.autograd.Function):
+    """Both directions are sums over bags of rows; torch's own gradient of embedding_bag takes ten times as long."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, first: Tensor, coefficients: Tensor) -> Tensor:
+        ctx.save_for_backward(first, coefficients)
+        ctx.rows = len(table)
+        rows = first[:, None] + torch.arange(coefficients.shape[1], device=first.device)  # (P, Q)
+        return nn.functional.embedding_bag(rows, table, per_sample_weights=coefficients.to(table), mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        first, coefficients = ctx.saved_tensors
+        p, order = coefficients.shape
+        pairs = first.argsort(stable=True)
+        begins = torch.bincount(first, minlength=ctx.rows).cumsum(0).roll(1)
+        begins[0] = 0
+        by_knot = (
+            nn.functional.embedding_bag(  # (Q rows, W): row r of part q is the sum of c[p, q] grad[p], first[p] = r
+                pairs.repeat(order),
+                grad.contiguous(),
+                (begins + p * torch.arange(order, device=first.device)[:, None]).flatten(),
+                per_sample_weights=coefficients[pairs].T.flatten().to(grad),
+                mode="sum",
+            ).view(order, ctx.rows, -1)
+        )
+        return sum(part.roll(q, 0) for q, part in enumerate(by_knot)), None, None

@@ -1,0 +1,1 @@
+"""Fused kernels of the models, built once at set-up where a compiler is found, and absent where not."""
