@@ -17,8 +17,21 @@ rule graph_shard:
         modules=modules(
             *(
                 f"graphs/{name}"
-                for name in ("build", "features", "graph", "multipoles", "neighbours", "settings", "shards")
+                for name in (
+                    "block_features",
+                    "blocks",
+                    "build",
+                    "dense",
+                    "features",
+                    "geometry",
+                    "graph",
+                    "multipoles",
+                    "neighbours",
+                    "settings",
+                    "shard_writer",
+                )
             ),
+            "quantum/store_reader",
             "quantum/table",
             "structures/geometry",
             "fields",

@@ -1,8 +1,9 @@
 """Graph shards to trained models: one rule for every architecture.
 
 In: all shards of the experiment's graphset. Out, in results/models/{experiment}/{architecture}/seed{seed}/: the model,
-its learning history, its split and a record of the run. `last.ckpt` in the same folder is what a killed run resumes
-from; it is no output, so Snakemake leaves it alone.
+its learning history, its split and a record of the run. `last.ckpt` in the same folder, written after every epoch and
+every few minutes within one, is what a killed run resumes from, in the middle of an epoch too; it is no output, so
+Snakemake leaves it alone. A job that asks for several GPUs trains with one process on each.
 """
 
 
@@ -10,7 +11,7 @@ rule train:
     input:
         shards=lambda wildcards: shards(CONFIG.experiments[wildcards.experiment].graphset),
         script=script("train.py"),
-        modules=modules("models", "training", "graphs", "fields", "metrics", "stores"),
+        modules=modules("models", "models/kernels", "training", "graphs", "fields", "metrics", "stores"),
     output:
         model=ensure(
             "results/models/{experiment}/{architecture}/seed{seed}/final_model_{experiment}_learning.pt",

@@ -22,8 +22,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--shards", required=True, nargs="+", type=Path, help="all shards of the graphset")
     parser.add_argument("--output-dir", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--gpu", type=int, default=0, help="GPUs the job asked for")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: training.threads")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs to use, one process each")
+    parser.add_argument("--processes", type=int, default=1, help="processes that share each batch, without a GPU")
+    parser.add_argument("--threads", type=int, help="CPU threads of all processes; default: training.threads")
     return parser.parse_args(arguments)
 
 
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         settings=args.settings,
         gpus=args.gpu,
         threads=args.threads,
+        processes=args.processes,
     )
 
 

@@ -227,10 +227,20 @@ class Training(Section):
     """The optimisation of one run, the same for every architecture."""
 
     epochs: int = Field(1500, ge=1, description="passes over the training set")
-    batch_size: int = Field(5, ge=1, description="graphs per optimisation step")
-    lr: float = Field(1e-3, gt=0, description="maximum learning rate of OneCycleLR")
-    pct_start: float = Field(0.3, gt=0, lt=1, description="share of the steps in which the learning rate rises")
-    min_scheduler_steps: int = Field(20, ge=1, description="smallest number of steps OneCycleLR is laid out for")
+    batch_size: int = Field(5, ge=1, description="graphs per optimisation step, over all processes together")
+    accumulate: int = Field(1, ge=1, description="parts a batch is computed in, to save memory; changes no result")
+    lr: float = Field(1e-3, gt=0, description="maximum learning rate")
+    schedule: Literal["one_cycle", "warm_restarts"] = Field(
+        "one_cycle", description="one_cycle: OneCycleLR; warm_restarts: cosines from `lr` to 0, over and over"
+    )
+    pct_start: float = Field(0.3, gt=0, lt=1, description="one_cycle: share of the steps in which the rate rises")
+    min_scheduler_steps: int = Field(20, ge=1, description="one_cycle: smallest number of steps it is laid out for")
+    restart_epochs: int = Field(50, ge=1, description="warm_restarts: epochs of the first cosine")
+    restart_factor: int = Field(2, ge=1, description="warm_restarts: length of each cosine over the one before")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; null: not clipped")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="decay of the average over steps of the weights, which is then kept; null: none"
+    )
     patience: int = Field(250, ge=1, description="epochs without improvement before training stops")
     monitor: Literal["mape", "mae"] = Field("mape", description="validation metric that selects and stops")
     mape_epsilon: float = Field(0.1, gt=0, description="smallest |V_ref| in the denominator of MAPE [unit of V]")
@@ -242,8 +252,13 @@ class Training(Section):
         "auto",
         description="auto: bfloat16 on GPUs of capability 8.0 and above, else float16 with scaling, float32 on CPU",
     )
-    compile: bool = Field(False, description="try torch.compile, fall back to eager where it fails")
+    execution: Literal["auto", "kernel", "compile", "torch"] = Field(
+        "auto",
+        description="how models are computed: kernel (fused, built at set-up), compile (torch.compile) or plain torch; "
+        "auto: the fastest there is; all give the same to rounding, and what fails falls back to plain torch",
+    )
     max_bad_batches: float = Field(0.01, ge=0, le=1, description="stop where more of an epoch's batches fail")
+    checkpoint_minutes: float = Field(10, gt=0, description="time between checkpoints within an epoch [min]")
     threads: int = Field(1, ge=1, description="CPU threads of one training job")
     memory_mb: int = Field(4000, ge=500, description="memory of one training job [MB]")
     runtime_min: int = Field(120, ge=1, description="time limit of one training job on a cluster [min]")

@@ -47,8 +47,9 @@ FIELDS: tuple[Field, ...] = (
         "pairs",
         "1",
         "",
-        "atom pairs i < j within the cutoff, counted from 0 in their graph, each once, sorted",
-        ("(ΣP,2)", "uint16"),
+        "atom pairs i < j within the cutoff, counted from 0 in their graph, each once, sorted; uint8 where no "
+        "structure of the shard has more than 256 atoms",
+        ("(ΣP,2)", "uint8 or uint16"),
     ),
     Field("z_atoms", "1", "0e", "atomic numbers", ("(ΣN,)", "uint8"), ("(N,)", "int64")),
     Field(
@@ -82,7 +83,8 @@ FIELDS: tuple[Field, ...] = (
         "u",
         "Å × length_scale, rad, V, 1",
         "4x0e",
-        "R between the monomers, angle theta, baseline V_0, participation ratio PR (0 with participation: false)",
+        "R between the monomers (0 for a molecule), angle theta, baseline V_0, participation ratio PR (0 with "
+        "participation: false)",
         ("(n,4)", "float64"),
         ("(1,4)", "float"),
     ),

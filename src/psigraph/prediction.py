@@ -98,11 +98,11 @@ def predict(
     rejected = [Rejected(r.id, r.source, "structures", r.reason) for r in result.rejected]
     table = pd.DataFrame()
     if result.structures:
+        by_id = {structure.id: structure for structure in result.structures}
         with tempfile.TemporaryDirectory(prefix="psigraph-predict-") as folder:
             graphs, left_out = _graphs(result, graph_settings(models[0]), Path(folder), options)
+            table = prediction_table(models, graphs, [by_id[str(name)] for name in graphs["ids"]])
         rejected += left_out
-        by_id = {structure.id: structure for structure in result.structures}
-        table = prediction_table(models, graphs, [by_id[str(name)] for name in graphs["ids"]])
     if table.empty:
         reasons = "; ".join(f"{r.id}: {r.reason}" for r in rejected[:5])
         raise PredictionError(f"{source}: no prediction for any of {len(rejected)} inputs: {reasons}")
@@ -267,9 +267,9 @@ def prediction_table(models: Sequence[Checkpoint], graphs: ShardSet, structures:
     checkpoint), the smallest and the largest V_ref.
     """
     deltas = np.stack([_deltas(model, graphs) for model in models])  # (models, n)
-    v_0 = graphs["u"][:, 2]  # (n,)
+    u = graphs["u"]  # (n, 4)
+    v_0, separation = u[:, 2], u[:, 0] / graphs.settings["length_scale"]  # (n,), (n,) Å
     values = v_0 + deltas
-    separation = graphs["u"][:, 0] / graphs.settings["length_scale"]  # (n,) Å
     columns: dict[str, Any] = {
         "id": graphs["ids"],
         "v_0": v_0,

@@ -119,7 +119,7 @@ def test_harmonics_belong_to_the_directed_edges(built):
 def test_a_batch_is_augmented_as_its_samples_are(built):
     path, _, _ = built
     dataset = CachedDimerDataset([path], rotate=True, jitter=0.2, seed=5, spherical_harmonics=True)
-    parts = dataset.batch([3, 0, 2]).to_data_list()
+    parts = dataset.batch([3, 0, 2]).to_pyg(spherical_harmonics=True).to_data_list()
     for single, batched in zip([dataset[i] for i in (3, 0, 2)], parts, strict=True):
         for name in TENSORS:
             assert torch.equal(single[name], batched[name]), name

@@ -4,12 +4,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Subset
 from torch_geometric.data import Batch
 
 from psigraph.fields import DATA_FIELDS
-from psigraph.graphs.data import directed_edges, loader_settings, make_loader
-from psigraph.graphs.dataset import CachedDimerDataset, _all_distances
+from psigraph.graphs.data import directed_edges
+from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.shards import read_shards
 from psigraph.stores import StoreError
 
@@ -47,14 +46,6 @@ def test_samples_are_the_rows_of_the_shards(shard_paths):
         pairs = shards["pairs"][slice(*shards["pair_offsets"][i : i + 2])].astype(int)
         both = np.concatenate([pairs, pairs[:, ::-1]]).T
         np.testing.assert_array_equal(sample.edge_index_atoms.numpy(), both)
-
-
-def test_distances_do_not_depend_on_the_blocks_they_are_made_in(shard_paths):
-    shards = read_shards(shard_paths)
-    whole = _all_distances(shards, np.float64)
-    assert len(whole) == len(shards["pairs"])
-    for block in (1, 3, 8):
-        np.testing.assert_array_equal(_all_distances(shards, np.float64, block), whole)
 
 
 def test_directed_edges_of_no_pair():
@@ -106,29 +97,72 @@ def test_settings_are_checked_and_exposed(shard_paths, hf_settings):
         CachedDimerDataset(shard_paths, expected={"cutoff": 12.0})
 
 
-def test_batch_equals_its_samples(shard_paths):
-    dataset = CachedDimerDataset(shard_paths, spherical_harmonics=True)
-    (batch,) = make_loader(dataset, batch_size=8)
-    samples = [dataset[i] for i in range(8)]
-    sizes = [s.num_nodes for s in samples]
-    assert batch.num_graphs == 8 and batch.num_nodes == sum(sizes)
-    assert batch.z_atoms_batch.tolist() == np.repeat(np.arange(8), sizes).tolist()
-    assert batch.field_node_features.shape == (8, 8) and batch.u.shape == (8, 4) and batch.y.shape == (8,)
-    assert batch.index.tolist() == list(range(8)) and batch.graph_id == dataset.ids.tolist()
-    starts = np.cumsum([0, *sizes])
-    edges = torch.cat([s.edge_index_atoms + int(starts[i]) for i, s in enumerate(samples)], dim=1)
-    assert torch.equal(batch.edge_index_atoms, edges)
-    difference = batch.pos_atoms[batch.edge_index_atoms[1]] - batch.pos_atoms[batch.edge_index_atoms[0]]
-    torch.testing.assert_close(difference.norm(dim=1, keepdim=True), batch.edge_attr_atoms)
-    for sample, back in zip(samples, batch.to_data_list(), strict=True):
-        assert torch.equal(sample.edge_index_atoms, back.edge_index_atoms) and sample.graph_id == back.graph_id
+def test_a_sample_beyond_the_end_is_an_error(shard_paths):
+    dataset = CachedDimerDataset(shard_paths)
+    for bad in (8, -1):
+        with pytest.raises(IndexError, match=f"sample {bad}: the dataset has samples 0 to 7"):
+            dataset[bad]
+    assert len(list(dataset)) == 8
+
+
+def test_batch_has_the_graphs_of_the_shards(shard_paths):
+    shards, dataset = read_shards(shard_paths), CachedDimerDataset(shard_paths, dtype=torch.float64)
+    chosen = [4, 0, 7, 4]
+    batch = dataset.batch(chosen)
+    assert batch.num_graphs == batch.global_size == 4 and batch.index.tolist() == chosen
+    assert batch.graph_id == [shards["ids"][i] for i in chosen]
+    sizes = np.diff(shards["offsets"])[chosen]
+    assert batch.z_atoms_ptr.tolist() == np.cumsum([0, *sizes]).tolist()
+    assert batch.z_atoms_batch.tolist() == np.repeat(range(4), sizes).tolist()
+    for name in ("z_atoms", "pos_atoms", "atomic_node_attr"):
+        rows = [shards[name][slice(*shards["offsets"][i : i + 2])] for i in chosen]
+        np.testing.assert_array_equal(batch[name].numpy(), np.concatenate(rows))
+    for name in ("field_node_features", "u", "y", "y_true_vref", "R_internal_val"):
+        np.testing.assert_array_equal(batch[name].numpy(), shards[name][chosen])
+    for k, i in enumerate(chosen):
+        pairs = shards["pairs"][slice(*shards["pair_offsets"][i : i + 2])].astype(int)
+        found = batch.pairs[batch.pair_ptr[k] : batch.pair_ptr[k + 1]].numpy()
+        np.testing.assert_array_equal(found - batch.z_atoms_ptr[k].item(), pairs)
+
+
+def assert_same(a, b):
+    for name in vars(a):
+        if torch.is_tensor(a[name]):
+            assert a[name].dtype == b[name].dtype and torch.equal(a[name], b[name]), name
+    assert a.graph_id == b.graph_id
+
+
+@pytest.mark.parametrize("first, last", [(0, 8), (2, 5), (7, 8), (3, 3)])
+def test_a_part_of_a_batch_is_the_batch_of_its_graphs(shard_paths, first, last):
+    dataset, chosen = CachedDimerDataset(shard_paths, rotate=True, jitter=0.2), [5, 1, 0, 7, 6, 2, 4, 3]
+    part = dataset.batch(chosen).part(first, last)
+    assert part.global_size == 8 and part.num_graphs == last - first
+    assert_same(part, dataset.batch(chosen[first:last]))
+
+
+def test_parts_are_its_parts(shard_paths):
+    batch = CachedDimerDataset(shard_paths).batch(range(8))
+    found = batch.parts([3, 1, 4], [3, 2, 9])
+    assert [part.global_size for part in found] == [3, 2, 9]
+    for part, (first, last) in zip(found, ((0, 3), (3, 4), (4, 8)), strict=True):
+        assert_same(part, batch.part(first, last))
+
+
+def test_a_batch_moves_and_travels(shard_paths):
+    batch = CachedDimerDataset(shard_paths).batch([3, 1])
+    assert_same(batch.to("cpu"), batch)
+    assert batch.to("meta").pos_atoms.device.type == "meta" and batch.to("meta").global_size == 2
+    assert "pairs" in batch and "edge_attr_sh" not in batch
+    other = pickle.loads(pickle.dumps(batch))  # to another process: without the way to the files
+    assert torch.equal(other.pairs, batch.pairs) and other.graph_id == ["row 3", "row 1"]
 
 
 @pytest.mark.parametrize("options", [{}, {"spherical_harmonics": True, "rotate": True, "jitter": 0.3}])
 @pytest.mark.parametrize("positions", [[4, 0, 7, 1], [2], list(range(8))])
-def test_fast_batch_equals_pyg_collation(shard_paths, options, positions):
-    dataset = CachedDimerDataset(shard_paths, **options)
-    fast = dataset.batch(positions)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pyg_view_equals_pyg_collation_of_the_samples(shard_paths, options, positions, dtype):
+    dataset = CachedDimerDataset(shard_paths, dtype=dtype, **options)
+    fast = dataset.batch(positions).to_pyg("spherical_harmonics" in options)
     slow = Batch.from_data_list([dataset[i] for i in positions], follow_batch=["z_atoms"])
     assert type(fast) is type(slow) and set(fast.keys()) == set(slow.keys())
     for name in sorted(slow.keys()):
@@ -142,67 +176,32 @@ def test_fast_batch_equals_pyg_collation(shard_paths, options, positions):
         assert all(torch.equal(a[name], b[name]) for name in sorted(b.keys()) if torch.is_tensor(b[name]))
 
 
-def test_loader_joins_samples_of_any_dataset(shard_paths):
-    dataset = CachedDimerDataset(shard_paths)
-    (batch,) = make_loader([dataset[i] for i in range(3)], 3)
-    assert batch.index.tolist() == [0, 1, 2] and batch.z_atoms_batch.max() == 2
+def test_directed_edges_of_a_batch_are_those_of_the_pyg_view(shard_paths):
+    batch = CachedDimerDataset(shard_paths).batch([1, 0, 6])
+    slow = Batch.from_data_list([CachedDimerDataset(shard_paths)[i] for i in (1, 0, 6)], follow_batch=["z_atoms"])
+    assert torch.equal(batch.edge_index_atoms, slow.edge_index_atoms)
 
 
-def order(loader):
-    return [i for batch in loader for i in batch.index.tolist()]
+def test_normalisation_arrays_are_the_samples_as_stored(shard_paths):
+    full = CachedDimerDataset(shard_paths)
+    for dataset in (full.select([6, 1, 3], rotate=True, jitter=0.3), full.select([])):
+        found = dataset.normalisation_arrays()
+        samples = [full[int(i)] for i in dataset.indices]
+        assert set(found) == {"u", "y", "atomic_node_attr", "field_node_features", "z_atoms"}
+        for name, values in found.items():
+            expected = torch.cat([sample[name] for sample in samples]) if samples else full[0][name][:0]
+            assert values.dtype == expected.dtype and torch.equal(values, expected), name
 
 
-def test_order_follows_seed_and_epoch_alone(shard_paths):
-    dataset = CachedDimerDataset(shard_paths)
-    loader = make_loader(dataset, 3, shuffle=True, seed=1)
-    first = order(loader)
-    torch.manual_seed(123)
-    assert order(loader) == first and sorted(first) == list(range(8))
-    assert order(make_loader(dataset, 3, shuffle=True, seed=2)) != first
-    loader.set_epoch(5)
-    later = order(loader)
-    fresh = make_loader(dataset, 3, shuffle=True, seed=1)
-    fresh.set_epoch(5)
-    assert later != first and order(fresh) == later
-    assert order(make_loader(dataset, 3)) == list(range(8))
-
-
-def test_loader_tells_the_dataset_the_epoch(shard_paths):
-    dataset = CachedDimerDataset(shard_paths, rotate=True)
-    loader = make_loader(dataset, 8)
-    (first,) = loader
-    loader.set_epoch(1)
-    (second,) = loader
-    assert dataset.epoch == 1 and not torch.equal(first.pos_atoms, second.pos_atoms)
-    make_loader(Subset(dataset, [0, 1]), 2).set_epoch(4)
-    assert dataset.epoch == 4
-    loader.sampler.set_epoch(6)  # what Lightning calls
-    assert dataset.epoch == 6
-
-
-def test_worker_processes_that_live_on_see_the_epoch(shard_paths):
-    """The settings for GPUs, without one: every sample equals that of the main process, in both epochs."""
-    dataset = CachedDimerDataset(shard_paths, rotate=True, jitter=0.1, seed=4)
-    plain = CachedDimerDataset(shard_paths, rotate=True, jitter=0.1, seed=4)
-    loader = make_loader(dataset, 4, shuffle=True, seed=1, device_type="cuda", pin_memory=False)
-    here = make_loader(plain, 4, shuffle=True, seed=1)
-    for epoch in (0, 1):
-        loader.set_epoch(epoch)
-        here.set_epoch(epoch)
-        for a, b in zip(loader, here, strict=True):
-            assert torch.equal(a.pos_atoms, b.pos_atoms) and a.index.tolist() == b.index.tolist()
-
-
-def test_loader_settings_by_device():
-    assert loader_settings("cpu") == {"num_workers": 0, "pin_memory": False, "persistent_workers": False}
-    assert loader_settings("cuda") == {"num_workers": 2, "pin_memory": True, "persistent_workers": True}
-
-
-def test_loader_takes_a_subset_and_refuses_an_empty_batch(shard_paths):
-    dataset = CachedDimerDataset(shard_paths)
-    assert order(make_loader(Subset(dataset, [4, 1, 6]), 2)) == [4, 1, 6]
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        make_loader(dataset, 0)
+def test_numbers_by_sample_come_from_the_shards_in_full_precision(shard_paths):
+    shards, dataset = read_shards(shard_paths), CachedDimerDataset(shard_paths, indices=[3, 0])
+    for name in ("u", "y", "y_true_vref"):
+        np.testing.assert_array_equal(getattr(dataset, name), shards[name][[3, 0]])
+    assert dataset.n_atoms.tolist() == np.diff(shards["offsets"])[[3, 0]].tolist()
+    for name, column in (("ids", "ids"), ("groups", "group"), ("systems", "system"), ("sources", "source")):
+        assert getattr(dataset, name).tolist() == shards[column][[3, 0]].tolist()
+    assert dataset.charges.tolist() == shards["charge"][[3, 0]].tolist()
+    assert dataset.theta_defined.tolist() == shards["theta_defined"][[3, 0]].tolist()
 
 
 def test_dataset_survives_pickling(shard_paths):

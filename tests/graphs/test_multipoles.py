@@ -90,3 +90,13 @@ def test_shift_equals_moments_of_point_charges_about_the_new_origin(total):
     np.testing.assert_allclose(shifted[0], expected[0], atol=1e-12)
     np.testing.assert_allclose(shifted[1], expected[1], atol=1e-12)
     assert abs(np.trace(shifted[1])) < 1e-12
+
+
+def test_many_at_once_are_each_alone():
+    rng = np.random.default_rng(8)
+    charge, dipole, shift = rng.normal(size=9), rng.normal(size=(9, 3)), rng.normal(size=(9, 3))
+    quadrupole = np.stack([random_quadrupole(rng) for _ in range(9)])
+    together = field_features(*shift_moments(charge, dipole, quadrupole, shift), 0.1)
+    for i in range(9):
+        alone = field_features(*shift_moments(charge[i], dipole[i], quadrupole[i], shift[i]), 0.1)
+        np.testing.assert_array_equal(together[i], alone)

@@ -63,3 +63,16 @@ def test_empty_batch():
 def test_a_cutoff_that_cannot_be_is_refused(cutoff):
     with pytest.raises(ValueError, match="cutoff must be positive and finite"):
         pairs_within(np.zeros((2, 3)), cutoff)
+
+
+@pytest.mark.parametrize("cutoff", [0.7, 2.0])
+def test_large_and_small_graphs_of_a_batch(monkeypatch, cutoff):
+    monkeypatch.setattr("psigraph.graphs.neighbours.LARGEST", 8)
+    rng = np.random.default_rng(7)
+    for sizes in ([9, 3, 0, 12, 10, 2], [3, 9], [9, 9], [2, 2], [0]):
+        offsets = np.cumsum([0, *sizes])
+        positions = rng.normal(size=(offsets[-1], 3))
+        pairs, ends = batched_pairs(positions, offsets, cutoff)
+        expected = [brute_force(positions[a:b], cutoff) for a, b in zip(offsets, offsets[1:], strict=False)]
+        np.testing.assert_array_equal(pairs, np.concatenate(expected))
+        assert np.diff(ends).tolist() == [len(found) for found in expected] and ends.dtype == np.int64

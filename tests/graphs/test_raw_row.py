@@ -10,7 +10,8 @@ import torch
 from psigraph.config import RawFolder
 from psigraph.fields import DATA_FIELDS
 from psigraph.graphs.build import build_shard
-from psigraph.graphs.dataset import CachedDimerDataset, DimerDataset
+from psigraph.graphs.dataset import CachedDimerDataset
+from psigraph.graphs.raw_dataset import DimerDataset
 from psigraph.graphs.settings import GraphSettings
 from psigraph.structures.build import build_structures
 

@@ -7,7 +7,7 @@ import pytest
 
 from psigraph.quantum.model import Record, Result, applicable, assemble, failed
 from psigraph.quantum.registry import select
-from psigraph.quantum.store import read_quantum, write_quantum
+from psigraph.quantum.store import QuantumFiles, read_quantum, write_quantum
 from psigraph.quantum.system import System, systems_of
 from psigraph.quantum.table import FEATURES
 from psigraph.stores import StoreError
@@ -264,3 +264,82 @@ def test_damaged_batch_is_named(batches):
     paths[1].write_bytes(paths[1].read_bytes()[:2000])
     with pytest.raises(StoreError, match="1.h5: cannot be read as HDF5.*snakemake"):
         read_quantum(paths)
+
+
+def assert_part(part, whole, first, last):
+    """Rows first to last-1 of `whole` are `part`."""
+    for name in ("ids", "status", "message", "origin", "n_systems", "attempts", "wall_time"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[first:last], err_msg=name)
+    for scope, offsets in whole.offsets.items():
+        np.testing.assert_array_equal(part.offsets[scope], offsets[first : last + 1] - offsets[first])
+    for name, values in whole.values.items():
+        ends = whole.offsets.get(FEATURES[name].per)
+        rows = slice(first, last) if ends is None else slice(ends[first], ends[last])
+        np.testing.assert_array_equal(part[name], values[rows], err_msg=name)
+        assert part[name].dtype == values.dtype and part[name].shape[1:] == values.shape[1:]
+
+
+@pytest.mark.parametrize("most_open", [128, 1])
+def test_any_range_of_structures_can_be_read(batches, monkeypatch, most_open):
+    monkeypatch.setattr("psigraph.quantum.store_reader._MOST_OPEN", most_open)
+    whole = read_quantum(batches[0])
+    with QuantumFiles(batches[0]) as files:
+        assert files.n == 5 and files.digests == whole.digests
+        for first in range(6):
+            for last in range(first, 6):
+                part = files.rows(first, last, ids=whole.ids[first:last])
+                assert_part(part, whole, first, last)
+                assert part.structures_digest == DIGEST and part.psi4_version == "1.3.2"
+
+
+@pytest.mark.parametrize("gap", [0, 100, 4096])
+def test_structures_may_stand_anywhere_in_their_batch(tmp_path, level, monkeypatch, gap):
+    monkeypatch.setattr("psigraph.quantum.store_reader._GAP", gap)
+    names = ("energy", "mulliken_spd", "bonds")
+    results = [make_result(3 + k % 4, k, names=names, rows=k % 3) for k in range(60)]
+    order = np.random.default_rng(0).permutation(60)
+    paths = [tmp_path / f"{k}.h5" for k in range(2)]
+    for path, index in zip(paths, (order[:35].tolist(), order[35:].tolist()), strict=True):
+        write(path, [results[i] for i in index], index, level, names=names)
+    whole = read_quantum(paths)
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(whole["mulliken_spd"][whole.atoms(i)], result.values["mulliken_spd"])
+        np.testing.assert_array_equal(whole["energy"][i], result.values["energy"])
+        np.testing.assert_array_equal(whole["bonds"][whole.rows("bond", i)], result.values["bonds"])
+    with QuantumFiles(paths) as files:
+        for first, last in ((0, 60), (7, 8), (20, 45)):
+            assert_part(files.rows(first, last), whole, first, last)
+
+
+def test_only_what_is_read_is_proved(batches):
+    paths, results = batches
+    body = bytearray(paths[0].read_bytes())
+    body[body.index(results[0].values["dipole"].tobytes())] ^= 1
+    paths[0].write_bytes(body)
+    with pytest.raises(StoreError, match="0.h5: its content does not match its digest"):
+        read_quantum(paths, features=["energy"])
+    with QuantumFiles(paths, features=["energy"], history=False) as files:
+        part = files.rows(0, 5)
+        assert tuple(part.values) == ("energy",) and len(part.attempts) == len(part.wall_time) == 0
+    with QuantumFiles(paths, features=["dipole"]) as files, pytest.raises(StoreError, match="0.h5: its content does"):
+        files.rows(0, 5)
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(batches, level, monkeypatch):
+    monkeypatch.setattr("psigraph.quantum.store_reader._MOST_OPEN", 1)
+    paths, results = batches
+    with QuantumFiles(paths) as files:
+        write(paths[0], [make_result(SIZES[i], seed=9) for i in (0, 3)], [0, 3], level)
+        with pytest.raises(StoreError, match="0.h5: was written again while it was being read; start this job again"):
+            files.rows(0, 5)
+
+
+def test_counts_features_and_ids_of_a_range_are_checked(batches):
+    with QuantumFiles(batches[0], features=["energy"]) as files:
+        files.check_features(["energy"])
+        with pytest.raises(StoreError, match=r"does not hold feature 'sapt0', only energy, .*add sapt0 to levels\.hf"):
+            files.check_features(["energy", "sapt0"])
+        with pytest.raises(StoreError, match="5 structures, expected 6"):
+            files.check_count(6)
+        with pytest.raises(StoreError, match="structure 's3' in row 3, expected 'x'"):
+            files.rows(2, 4, ids=["s2", "x"])

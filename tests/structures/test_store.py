@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from psigraph.stores import StoreError
 from psigraph.structures.model import Structure, concatenate
-from psigraph.structures.store import COLUMNS, read_structures, write_structures
+from psigraph.structures.store import COLUMNS, StructureFile, read_structures, write_structures
 
 
 def test_what_is_written_is_read(tmp_path, dimer, molecules):
@@ -79,3 +80,33 @@ def test_the_psi4_interpreter_can_read_stores():
     code = f"import psigraph.structures.store, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_any_range_of_rows_can_be_read(tmp_path):
+    structures = many(7)
+    write_structures(tmp_path / "s.h5", structures, unit="meV", settings={})
+    whole = read_structures(tmp_path / "s.h5")
+    with StructureFile(tmp_path / "s.h5") as file:
+        assert (file.n, file.unit, file.digest) == (7, "meV", whole.digest)
+        for first, last in ((0, 7), (2, 5), (6, 7), (3, 3)):
+            assert_equal(file.rows(first, last), [whole.structure(i) for i in range(first, last)])
+
+
+def test_any_rows_can_be_selected(tmp_path):
+    whole = concatenate(many(7), "eV")
+    for rows in ([], [3], [6, 0, 2], range(7)):
+        assert_equal(whole.select(np.array(rows, dtype=int)), [whole.structure(i) for i in rows])
+
+
+def many(n):
+    rng = np.random.default_rng(0)
+    return [
+        Structure(f"s{k}", rng.integers(1, 9, k), rng.normal(size=(k, 3)), np.arange(k) % 2, float(k), charge=(k, 0))
+        for k in range(n)
+    ]
+
+
+def assert_equal(found, structures):
+    expected = concatenate(structures, found.unit, found.digest)
+    for field in dataclasses.fields(found):
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name), err_msg=field.name)

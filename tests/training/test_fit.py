@@ -11,8 +11,8 @@ import torch
 from runs import Stub, fit_stub, samples
 
 from psigraph.config import Training
-from psigraph.training.losses import DistanceWeight
-from psigraph.training.module import TrainingError, TrainingModule, scheduler_steps
+from psigraph.training.epoch import TrainingError
+from psigraph.training.module import scheduler, scheduler_steps
 
 
 def history(folder: Path) -> list[dict[str, str]]:
@@ -20,9 +20,14 @@ def history(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def module(**training: Any) -> TrainingModule:
-    weight = DistanceWeight(0.0, 1.0, 1.0)
-    return TrainingModule(Stub(), Training(**training), weight, batches=7, validation_batches=0, seed=0)
+def rates_of(schedule: Any, optimizer: Any, steps: int) -> list[float]:
+    """The learning rate of each step."""
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
 
 
 def test_scheduler_has_at_least_twenty_steps() -> None:
@@ -32,20 +37,25 @@ def test_scheduler_has_at_least_twenty_steps() -> None:
     assert scheduler_steps(7, 3, 20) == 21
 
 
-def test_one_cycle_with_adam() -> None:
+def test_one_cycle() -> None:
     """The peak is `lr`, reached after pct_start of the steps; the notes' defaults are 1e-3 and 0.3."""
     assert (Training().lr, Training().pct_start, Training().min_scheduler_steps) == (1e-3, 0.3, 20)
-    configured = module(epochs=10, lr=0.01, pct_start=0.4).configure_optimizers()
-    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
-    assert type(optimizer) is torch.optim.Adam and configured["lr_scheduler"]["interval"] == "step"
-    assert scheduler.total_steps == 70
-    rates = []
-    for _ in range(70):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
+    assert Training().schedule == "one_cycle"
+    optimizer = torch.optim.Adam(Stub().parameters(), lr=0.01)
+    cycle = scheduler(optimizer, Training(epochs=10, lr=0.01, pct_start=0.4), 7)
+    assert cycle.total_steps == 70
+    rates = rates_of(cycle, optimizer, 70)
     assert max(rates) == pytest.approx(0.01) and rates.index(max(rates)) == round(0.4 * 70) - 1
     assert rates[0] == pytest.approx(0.01 / 25) and rates[-1] < 1e-6
+
+
+def test_warm_restarts() -> None:
+    """Cosines of 2, 4 and 8 epochs of 5 steps, each from `lr` down."""
+    optimizer = torch.optim.Adam(Stub().parameters(), lr=0.01)
+    settings = Training(lr=0.01, schedule="warm_restarts", restart_epochs=2, restart_factor=2)
+    rates = rates_of(scheduler(optimizer, settings, 5), optimizer, 70)
+    expected = [0.005 * (1 + math.cos(math.pi * k / n)) for n in (10, 20, 40) for k in range(n)]
+    assert rates == pytest.approx(expected)
 
 
 def test_learning_rate_steps_with_every_batch(tmp_path: Path) -> None:
@@ -83,7 +93,8 @@ def test_history_and_means_are_over_graphs(tmp_path: Path) -> None:
     errors = [abs(float(s.y)) for s in data]
     references = [abs(float(s.y_true_vref)) for s in data]
     row = history(tmp_path)[0]
-    assert list(row) == ["epoch", "train_loss", "val_mape", "val_mae", "lr", "seconds"] and row["epoch"] == "1"
+    columns = ["epoch", "train_loss", "val_mape", "val_mae", "lr", "seconds", "graphs_per_s"]
+    assert list(row) == columns and row["epoch"] == "1" and float(row["graphs_per_s"]) > 0
     assert float(row["train_loss"]) == pytest.approx(sum(errors) / 3, rel=1e-5)
     assert float(row["val_mae"]) == pytest.approx(sum(errors) / 3, rel=1e-5)
     percent = 100 / 3 * sum(e / max(r, 0.1) for e, r in zip(errors, references, strict=True))

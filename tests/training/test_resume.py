@@ -6,61 +6,63 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from runs import Stub, fit_stub, run_settings, samples
+from runs import Stub, dying_script, fit_stub, run_settings, samples
 
+from psigraph.training.checkpoint import write_torch
 from psigraph.training.engine import train_run
-from psigraph.training.resume import AtomicCheckpointIO
+from psigraph.training.resume import KEY, find_resumable
 
-EPOCHS = 40
+EPOCHS = 8
+NAMES: dict[str, Any] = {"experiment": "delta", "architecture": "delta_coupling", "seed": 3}
 
 
-def command(repository: Path, shards: list[Path], folder: Path) -> list[str]:
-    settings = run_settings(epochs=EPOCHS, patience=EPOCHS)
+def arguments(shards: list[Path], folder: Path, settings: dict[str, Any]) -> list[str]:
     return [
-        *(sys.executable, str(repository / "scripts/train.py"), "--experiment", "delta", "--seed", "3"),
-        *("--architecture", "delta_coupling", "--settings", json.dumps(settings), "--output-dir", str(folder)),
-        *("--shards", *map(str, shards)),
+        *("--experiment", "delta", "--seed", "3", "--architecture", "delta_coupling"),
+        *("--settings", json.dumps(settings), "--output-dir", str(folder), "--shards", *map(str, shards)),
     ]
 
 
-def test_killed_in_the_middle_ends_with_the_same_bytes(repository: Path, shards: list[Path], tmp_path: Path) -> None:
-    """Augmentation is on; the killed run resumes at an epoch above 0 and repeats none that was finished."""
+@pytest.mark.parametrize(("number", "status", "done"), [(signal.SIGKILL, -signal.SIGKILL, 6), (signal.SIGTERM, 1, 7)])
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "clip_norm": 0.5, "schedule": "warm_restarts"}])
+def test_killed_in_the_middle_of_an_epoch_ends_with_the_same_bytes(
+    repository: Path,
+    shards: list[Path],
+    tmp_path: Path,
+    number: signal.Signals,
+    status: int,
+    done: int,
+    options: dict[str, Any],
+) -> None:
+    """At batch 7 of 16 in epoch 5, with augmentation. SIGKILL loses that batch; SIGTERM lets it end and saves it."""
     environment = {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1"}
-    log = tmp_path / "first.log"
-    with open(log, "w") as file:
-        process = subprocess.Popen(command(repository, shards, tmp_path / "killed"), stderr=file, env=environment)
-        deadline = time.monotonic() + 60
-        while "epoch 5/" not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert "epoch 5/" in log.read_text() and f"epoch {EPOCHS}/" not in log.read_text()
+    minutes = 1e-9 if number == signal.SIGKILL else 60
+    settings = run_settings(epochs=EPOCHS, patience=EPOCHS, batch_size=1, checkpoint_minutes=minutes, **options)
+    script, rest = repository / "scripts/train.py", arguments(shards, tmp_path / "killed", settings)
+    dying = dying_script(tmp_path / "dying.py", repository, 4 * 16 + 7, number)
+    first = subprocess.run([sys.executable, dying, *rest], stderr=subprocess.PIPE, text=True, env=environment)
+    assert first.returncode == status and "epoch 4/" in first.stderr and "epoch 5/" not in first.stderr
+    left = torch.load(tmp_path / "killed/last.ckpt", weights_only=True)
+    assert (left["epochs"], left["batches"]) == (4, done)
     assert not (tmp_path / "killed/final_model_delta_learning.pt").exists()
 
-    again = subprocess.run(
-        command(repository, shards, tmp_path / "killed"), stderr=subprocess.PIPE, text=True, env=environment, check=True
-    ).stderr
-    settings = run_settings(epochs=EPOCHS, patience=EPOCHS)
-    names = {"experiment": "delta", "architecture": "delta_coupling", "seed": 3}
-    undisturbed = train_run(shards, tmp_path / "undisturbed", settings=settings, **names)
-
-    resumed = int(again.split("last.ckpt after epoch ")[1].split(" ")[0])
-    assert 4 <= resumed < EPOCHS
-    assert f"epoch {resumed}/" not in again and f"epoch {resumed + 1}/" in again
+    again = subprocess.run([sys.executable, script, *rest], stderr=subprocess.PIPE, text=True, env=environment)
+    assert again.returncode == 0 and f"after epoch 4 and batch {done} of the next" in again.stderr
+    assert "epoch 4/" not in again.stderr and "epoch 5/" in again.stderr
+    undisturbed = train_run(shards, tmp_path / "whole", settings=settings, **NAMES)
     assert (tmp_path / "killed/final_model_delta_learning.pt").read_bytes() == undisturbed.read_bytes()
-    assert history(tmp_path / "killed") == history(tmp_path / "undisturbed")
+    assert history(tmp_path / "killed") == history(tmp_path / "whole")
     assert len(history(tmp_path / "killed")) == EPOCHS + 1
 
 
 def history(folder: Path) -> list[list[str]]:
-    """The learning history without its last column, the seconds."""
-    return [line.split(",")[:-1] for line in (folder / "history.csv").read_text().splitlines()]
+    """The learning history without its last columns, which tell of time."""
+    return [line.split(",")[:-2] for line in (folder / "history.csv").read_text().splitlines()]
 
 
 class Killed(BaseException):
@@ -83,6 +85,17 @@ class Fragile(Stub):
         return super().forward(data)
 
 
+class Noisy(Fragile):
+    """A fragile stub with random numbers in training."""
+
+    def __init__(self, dies_at: int = -1) -> None:
+        super().__init__(dies_at)
+
+    def forward(self, data: Any) -> torch.Tensor:
+        out = super().forward(data)
+        return out * (1 + torch.rand(())) if self.training else out
+
+
 def contrary() -> tuple[list[Any], list[Any]]:
     """A training and a validation set that want opposite things: epoch 1 is the best."""
     train, validation = samples(4), samples(4)
@@ -91,11 +104,13 @@ def contrary() -> tuple[list[Any], list[Any]]:
     return train, validation
 
 
-@pytest.mark.parametrize("dies_at", [2, 9, 12, 16, 20, 30])
-def test_best_weights_and_patience_survive(tmp_path: Path, dies_at: int) -> None:
-    """Eight calls an epoch (four training, four validation), stopped after five epochs."""
+@pytest.mark.parametrize("every_batch", [True, False])
+@pytest.mark.parametrize("dies_at", [1, 2, 4, 5, 9, 12, 16, 17, 20, 30])
+def test_best_weights_and_patience_survive(tmp_path: Path, dies_at: int, every_batch: bool) -> None:
+    """Eight calls an epoch (four training, four validation), stopped after five epochs; killed in every phase."""
     train, validation = contrary()
-    options = {"epochs": 30, "patience": 4, "monitor": "mae", "lr": 0.01}
+    options = {"epochs": 30, "patience": 4, "monitor": "mae", "lr": 0.01, "ema_decay": 0.3}
+    options["checkpoint_minutes"] = 1e-9 if every_batch else 60
     undisturbed = Stub()
     expected, _ = fit_stub(tmp_path / "whole", undisturbed, train, validation, **options)
     assert len(expected.history) == 5 and expected.best_epoch == 1
@@ -104,7 +119,9 @@ def test_best_weights_and_patience_survive(tmp_path: Path, dies_at: int) -> None
     model = Stub()
     state, _ = fit_stub(tmp_path / "killed", model, train, validation, **options)
     assert (state.best_epoch, state.best_value, state.stopped) == (1, expected.best_value, expected.stopped)
-    assert len(state.history) == 5
+    timeless = [{k: v for k, v in row.items() if k not in ("seconds", "graphs_per_s")} for row in state.history]
+    assert [row | timeless[k] for k, row in enumerate(expected.history)] == expected.history
+    assert len(state.history) == 5 and state.graphs == 20
     assert torch.equal(model.a, undisturbed.a) and torch.equal(model.b, undisturbed.b)
 
 
@@ -125,23 +142,42 @@ def test_finished_run_is_not_trained_further(
 
 
 def test_checkpoint_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while writing: the checkpoint of the epoch before is still whole."""
-    path, io = tmp_path / "last.ckpt", AtomicCheckpointIO()
-    io.save_checkpoint({"epoch": 1}, path)
+    """Killed while writing: the checkpoint before is still whole."""
+    path = tmp_path / "last.ckpt"
+    write_torch(path, {KEY: {"run": "1"}, "epochs": 1})
 
     def killed(*args: Any) -> None:
         raise Killed
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(Killed):
-        io.save_checkpoint({"epoch": 2}, path)
-    assert io.load_checkpoint(path) == {"epoch": 1}
+        write_torch(path, {KEY: {"run": "1"}, "epochs": 2})
+    found = find_resumable(path, {"run": "1"})
+    assert found is not None and found["epochs"] == 1
 
 
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
-    torch.save({"x": Killed()}, tmp_path / "last.ckpt")
-    with pytest.raises(Exception, match="weights_only|Weights only"):
-        AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt", weights_only=False)
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save({KEY: {}, "x": Killed()}, tmp_path / "last.ckpt")
+    assert find_resumable(tmp_path / "last.ckpt", {}) is None
+    assert "cannot be read (UnpicklingError); starting anew" in caplog.text
+
+
+def test_random_numbers_of_a_model_survive(tmp_path: Path) -> None:
+    """A model with dropout, killed in every phase of its second epoch."""
+    train, _ = contrary()
+    whole = Noisy()
+    fit_stub(tmp_path / "whole", whole, train, epochs=3)
+    for dies_at in (5, 6, 7, 8):
+        folder = tmp_path / str(dies_at)
+        options = {"epochs": 3, "checkpoint_minutes": 1e-9}
+        with pytest.raises(Killed):
+            fit_stub(folder, Noisy(dies_at), train, **options)
+        torch.manual_seed(dies_at)
+        model = Noisy()
+        fit_stub(folder, model, train, **options)
+        assert torch.equal(model.a, whole.a) and torch.equal(model.b, whole.b)
+    fit_stub(tmp_path / "still", still := Stub(), train, epochs=3)
+    assert not torch.equal(still.b, whole.b)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +186,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
         ({"settings": run_settings(epochs=2, lr=1e-4)}, "training.lr was 0.005, is 0.0001"),
         ({"settings": run_settings(epochs=3)}, "training.epochs was 2, is 3"),
         ({"seed": 1}, "seed was 0, is 1"),
-        ({"settings": run_settings(epochs=2, log_every=2, memory_mb=900)}, None),
+        ({"settings": run_settings(epochs=2, log_every=2, memory_mb=900, accumulate=2)}, None),
     ],
 )
 def test_resumes_only_where_the_key_fits(

@@ -1,65 +1,29 @@
-"""Random rotation and jitter of graphs, consistent for every field; one graph is a batch of one.
+"""Random rotation and jitter of whole batches, consistent for every field.
 
 The random numbers of a sample depend on the seed, the epoch and the sample's index alone: not on the batch, the order
-or the number of worker processes. Rotation and jitter draw from two streams, so that neither changes with the other.
+or the number of processes. Rotation and jitter draw from two streams, so that neither changes with the other.
 
-Legend of shapes: n graphs, ΣN atoms, ΣP undirected pairs.
+Legend of shapes: B graphs, ΣN atoms, ΣP undirected pairs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from psigraph.graphs.columns import ranges
+from psigraph.graphs.draws import JITTER, ROTATION, normals, sample_keys
 from psigraph.graphs.multipoles import field_representation
-from psigraph.graphs.neighbours import batched_pairs, pair_distances
-
-_ROTATION, _JITTER = 0, 1
+from psigraph.graphs.neighbours import batched_pairs
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What depends on where the atoms are: of n graphs, flat with offsets, in internal units."""
+    """What turns with the molecules of a batch, internal units; augmentation changes the arrays in place."""
 
     positions: np.ndarray  # (ΣN, 3)
-    offsets: np.ndarray  # (n+1,)
-    pairs: np.ndarray  # (ΣP, 2), counted in their own graph
-    pair_offsets: np.ndarray  # (n+1,)
-    distances: np.ndarray  # (ΣP,)
-    field_features: np.ndarray  # (n, 8)
-
-    @property
-    def graph_of_atom(self) -> np.ndarray:
-        """The graph each atom belongs to (ΣN,)."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-
-
-def pairs_in_batch(pairs: np.ndarray, pair_offsets: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return pairs (ΣP, 2) that count in the batch's atoms, of pairs that count in their own graph's."""
-    return pairs.astype(np.int64) + np.repeat(offsets[:-1], np.diff(pair_offsets))[:, None]
-
-
-def rotate(geometry: Geometry, matrices: np.ndarray) -> Geometry:
-    """Return the geometry with graph i turned by the orthogonal matrix `matrices[i]` (n, 3, 3) about the origin.
-
-    Positions turn as vectors and the field features as 1x1o+1x2e; pairs and distances stay.
-    """
-    return replace(
-        geometry,
-        positions=np.einsum("nab,nb->na", matrices[geometry.graph_of_atom], geometry.positions),
-        field_features=np.einsum("nab,nb->na", field_representation(matrices), geometry.field_features),
-    )
-
-
-def displace(geometry: Geometry, noise: np.ndarray, cutoff: float) -> Geometry:
-    """Return the geometry with `noise` (ΣN, 3) added to the positions, pairs and distances made anew.
-
-    The cutoff is in internal units. The field features stay: they belong to the undisturbed molecule.
-    """
-    positions = geometry.positions + noise
-    pairs, pair_offsets = batched_pairs(positions, geometry.offsets, cutoff)
-    distances = pair_distances(positions, pairs_in_batch(pairs, pair_offsets, geometry.offsets))
-    return replace(geometry, positions=positions, pairs=pairs, pair_offsets=pair_offsets, distances=distances)
+    offsets: np.ndarray  # (B+1,)
+    field_features: np.ndarray  # (B, 8)
 
 
 @dataclass(frozen=True)
@@ -78,29 +42,38 @@ class Augmentation:
     def active(self) -> bool:
         return self.rotate or self.jitter > 0
 
-    def apply(self, geometry: Geometry, indices: Sequence[int], epoch: int, cutoff: float) -> Geometry:
-        """Return the augmented geometry of the samples `indices` (n,) in an epoch; the cutoff in internal units."""
-        if self.jitter > 0:
-            geometry = displace(geometry, self.noise(indices, np.diff(geometry.offsets), epoch), cutoff)
-        if self.rotate:
-            geometry = rotate(geometry, self.rotations(indices, epoch))
-        return geometry
+    def displace(
+        self, geometry: Geometry, indices: np.ndarray, epoch: int, cutoff: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add noise to the positions; return the pairs (ΣP, 2), counted in their own graph, and their offsets (B+1,).
 
-    def rotations(self, indices: Sequence[int], epoch: int) -> np.ndarray:
-        """Return one uniformly random rotation matrix per sample (n, 3, 3)."""
-        draws = [self._stream(epoch, index, _ROTATION).standard_normal(4) for index in indices]
-        return rotation_matrices(np.array(draws).reshape(-1, 4))
+        The cutoff is in internal units. The field features stay: they belong to the undisturbed molecule.
+        """
+        sizes = np.diff(geometry.offsets)
+        geometry.positions[...] += self.noise(indices, sizes, epoch)
+        return batched_pairs(geometry.positions, geometry.offsets, cutoff)
 
-    def noise(self, indices: Sequence[int], n_atoms: Sequence[int] | np.ndarray, epoch: int) -> np.ndarray:
+    def turn(self, geometry: Geometry, indices: np.ndarray, epoch: int) -> None:
+        """Turn every graph about the origin: positions as vectors, the field features as 1x1o+1x2e; pairs stay."""
+        matrices = self.rotations(indices, epoch)
+        geometry.positions[...] = _apply(np.repeat(matrices, np.diff(geometry.offsets), axis=0), geometry.positions)
+        geometry.field_features[...] = _apply(field_representation(matrices), geometry.field_features)
+
+    def rotations(self, indices: Sequence[int] | np.ndarray, epoch: int) -> np.ndarray:
+        """Return one uniformly random rotation matrix per sample (B, 3, 3)."""
+        keys = sample_keys(self.seed, epoch, ROTATION, np.asarray(indices))
+        return rotation_matrices(normals(keys, np.zeros(len(keys), dtype=np.int64), 4))
+
+    def noise(self, indices: Sequence[int] | np.ndarray, n_atoms: Sequence[int] | np.ndarray, epoch: int) -> np.ndarray:
         """Return Gaussian noise for all atoms of the samples (ΣN, 3), internal units."""
-        draws = [
-            self._stream(epoch, index, _JITTER).standard_normal((int(n), 3))
-            for index, n in zip(indices, n_atoms, strict=True)
-        ]
-        return self.jitter * np.concatenate([np.zeros((0, 3)), *draws])
+        sizes = np.asarray(n_atoms)
+        keys = np.repeat(sample_keys(self.seed, epoch, JITTER, np.asarray(indices)), sizes)
+        return self.jitter * normals(keys, ranges(np.zeros_like(sizes), sizes), 3)
 
-    def _stream(self, epoch: int, index: int, purpose: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, epoch, int(index), purpose))
+
+def _apply(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return the products (m, d) of matrices (m, d, d) and vectors (m, d), each row alike in any batch."""
+    return np.einsum("nab,nb->na", matrices, vectors)
 
 
 def rotation_matrices(quaternions: np.ndarray) -> np.ndarray:

@@ -1,22 +1,29 @@
-"""Structure stores and quantum stores to one HDF5 shard of graphs."""
+"""Structure stores and quantum stores to one HDF5 shard of graphs, block by block."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from psigraph.graphs.features import Features, SkippedStructure, computed_features
-from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_structure
+import numpy as np
+from tqdm import tqdm
+
+from psigraph.graphs.blocks import Block, blocks, build_block
+from psigraph.graphs.graph import Skipped, graph_from_structure
 from psigraph.graphs.settings import GraphSettings
-from psigraph.graphs.shards import write_shard, write_skipped
+from psigraph.graphs.shard_writer import ShardWriter, write_skipped
 from psigraph.quantum.store import REMEDY as QUANTUM_REMEDY
-from psigraph.quantum.store import QuantumSet, read_quantum
+from psigraph.quantum.store import QuantumFiles, QuantumSet
 from psigraph.stores import StoreError, atomic_path, digest_of
-from psigraph.structures.model import StructureSet
-from psigraph.structures.store import read_structures
+from psigraph.structures.store import StructureFile
 
 __all__ = ["build_shard", "graph_from_structure"]
 
 log = logging.getLogger(__name__)
+
+_LOG_INTERVAL = 10.0  # s
+_MOST_WARNINGS = 10
 
 #: Files of features: which programs' features they hold, and the command that makes them.
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -51,94 +58,129 @@ def build_shard(
     if not 0 <= shard < shards:
         raise ValueError(f"shard {shard} of {shards}: shards are counted from 0 to {shards - 1}")
     log.info("building shard %d of %d of %s", shard, shards, name or "an unnamed graphset")
-    sets = {dataset: read_structures(path) for dataset, path in structures.items()}
-    total = sum(len(s) for s in sets.values())
+    files = {"quantum": quantum, "descriptors": descriptors or {}, "shieldings": shieldings or {}}
+    with ExitStack() as stack:
+        stores = {dataset: stack.enter_context(StructureFile(path)) for dataset, path in structures.items()}
+        sources = [
+            stack.enter_context(_Source(dataset, stores[dataset], rows, settings, files))
+            for dataset, rows in _ranges({dataset: store.n for dataset, store in stores.items()}, shard, shards).items()
+        ]
+        inputs = {f"structures/{dataset}": store.digest for dataset, store in stores.items()}
+        for source in sources:
+            inputs |= source.inputs
+        temporary = stack.enter_context(atomic_path(skipped))
+        most_atoms = max((source.most_atoms for source in sources), default=0)
+        writer = stack.enter_context(
+            ShardWriter(output, settings, most_atoms=most_atoms, name=name, shard=shard, shards=shards, inputs=inputs)
+        )
+        found = (block for source in sources for block in source.blocks(len(stores) > 1, allow_unlabelled))
+        left_out = write_skipped(temporary, _written(found, writer, sum(len(source.rows) for source in sources)))
+        writer.finish()
+    log.info("wrote %s: %d graphs, %d structures left out", output, writer.n, left_out)
+    return writer.n, left_out
+
+
+def _ranges(counts: Mapping[str, int], shard: int, shards: int) -> dict[str, range]:
+    """Return the rows of each dataset that belong to a shard, of those datasets that have some."""
+    total = sum(counts.values())
     start, stop = shard * total // shards, (shard + 1) * total // shards
-    inputs = {f"structures/{dataset}": s.digest for dataset, s in sets.items()}
-    graphs: list[Graph] = []
-    left_out: list[Skipped] = []
-    first = 0
-    for dataset, members in sets.items():
-        rows = range(max(start - first, 0), min(stop - first, len(members)))
-        first += len(members)
-        if not rows:
-            continue
-        prefix = f"{dataset}/" if len(sets) > 1 else ""
-        files = {
-            kind: (paths or {}).get(dataset, ())
-            for kind, paths in (("quantum", quantum), ("descriptors", descriptors), ("shieldings", shieldings))
-        }
-        source = _Source(members, settings, files, dataset)
-        inputs |= source.inputs
-        for item in source.graphs(rows, prefix, allow_unlabelled):
-            (graphs if isinstance(item, Graph) else left_out).append(item)  # type: ignore[arg-type]
-    with atomic_path(skipped) as temporary:
-        write_skipped(temporary, left_out)
-        write_shard(output, graphs, settings, name=name, shard=shard, shards=shards, inputs=inputs)
-    _report(output, graphs, left_out)
-    return len(graphs), len(left_out)
+    result, first = {}, 0
+    for dataset, n in counts.items():
+        rows = range(max(start - first, 0), min(stop - first, n))
+        first += n
+        if rows:
+            result[dataset] = rows
+    return result
 
 
 class _Source:
-    """One dataset's structures with their features."""
+    """The part of one dataset that a shard takes, with its files of features open; a context manager."""
 
     def __init__(
-        self, structures: StructureSet, settings: GraphSettings, files: Mapping[str, Sequence[str | Path]], dataset: str
+        self,
+        dataset: str,
+        structures: StructureFile,
+        rows: range,
+        settings: GraphSettings,
+        files: Mapping[str, Mapping[str, Sequence[str | Path]]],
     ) -> None:
-        self.structures, self.settings = structures, settings
-        self.sets: dict[str, QuantumSet] = {}  # by program
+        self.dataset, self.structures, self.rows, self.settings = dataset, structures, rows, settings
+        self.most_atoms = int(np.diff(structures.offsets[rows.start : rows.stop + 1]).max())
         self.inputs: dict[str, str] = {}
-        for kind, (programs, remedy) in KINDS.items():
-            if not settings.needed(*programs):
-                continue
-            if not files[kind]:
-                raise StoreError(f"dataset {dataset}: no {kind} files were given; make them with: {remedy}")
-            found = read_features(kind, files[kind], structures, settings)
-            self.sets |= dict.fromkeys(programs, found)
-            self.inputs[f"{kind}/{dataset}"] = digest_of(sorted(found.digests.values()))
+        self._files: list[tuple[tuple[str, ...], QuantumFiles]] = []  # programs, their files
+        with ExitStack() as stack:
+            for kind, (programs, remedy) in KINDS.items():
+                if not settings.needed(*programs):
+                    continue
+                paths = files[kind].get(dataset, ())
+                if not paths:
+                    raise StoreError(f"dataset {dataset}: no {kind} files were given; make them with: {remedy}")
+                found = stack.enter_context(open_features(kind, paths, structures, settings))
+                self._files.append((programs, found))
+                self.inputs[f"{kind}/{dataset}"] = digest_of(sorted(found.digests.values()))
+            self._stack = stack.pop_all()
 
-    def graphs(self, rows: range, prefix: str, allow_unlabelled: bool) -> Iterator[Graph | Skipped]:
-        for row in rows:
-            structure = self.structures.structure(row)
-            name = prefix + structure.id
-            try:
-                if self.sets:
-                    features: Features | None = computed_features(self.sets, row, structure, self.settings)
-                else:
-                    features = features_of(structure, self.settings)
-                yield graph_from_structure(
-                    structure,
-                    self.settings,
-                    features,
-                    unit=self.structures.unit,
-                    id=name,
-                    allow_unlabelled=allow_unlabelled,
-                )
-            except SkippedStructure as error:
-                yield Skipped(name, structure.source, str(error))
+    def blocks(self, name_dataset: bool, allow_unlabelled: bool) -> Iterator[Block]:
+        """Yield the graphs of all rows; where asked for, their ids begin with the name of the dataset."""
+        prefix = f"{self.dataset}/" if name_dataset else ""
+        for first, last in blocks(self.structures.offsets, self.rows.start, self.rows.stop):
+            structures = self.structures.rows(first, last)
+            sets: dict[str, QuantumSet] = {}
+            for programs, files in self._files:
+                sets |= dict.fromkeys(programs, files.rows(first, last, ids=structures.ids))
+            yield build_block(structures, sets, self.settings, prefix=prefix, allow_unlabelled=allow_unlabelled)
+
+    def __enter__(self) -> "_Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
 
-def read_features(
-    kind: str, paths: Sequence[str | Path], structures: StructureSet, settings: GraphSettings
-) -> QuantumSet:
-    """Return what the files of one kind (quantum, descriptors, shieldings) hold for all structures of a dataset.
+def open_features(
+    kind: str, paths: Sequence[str | Path], structures: StructureFile, settings: GraphSettings
+) -> QuantumFiles:
+    """Open the files of one kind (quantum, descriptors, shieldings) of a dataset; they are proved as they are read.
 
     Raises StoreError where they belong to other structures or another level of theory, or lack a feature.
     """
     programs, remedy = KINDS[kind]
     level = settings.level if isinstance(settings.level, Mapping) and kind != "descriptors" else None
     needed = settings.needed(*programs)
-    found = read_quantum(
-        paths, level=level, structures_digest=structures.digest, ids=structures.ids, features=needed, remedy=remedy
+    files = QuantumFiles(
+        paths, level=level, structures_digest=structures.digest, features=needed, remedy=remedy, history=False
     )
-    for feature in needed:
-        found[feature]
-    return found
+    try:
+        files.check_count(structures.n)
+        files.check_features(needed)
+    except BaseException:
+        files.close()
+        raise
+    return files
 
 
-def _report(output: str | Path, graphs: Sequence[Graph], left_out: Sequence[Skipped]) -> None:
-    log.info("wrote %s: %d graphs, %d structures left out", output, len(graphs), len(left_out))
-    for item in left_out[:10]:
-        log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
-    if len(left_out) > 10:
-        log.warning("%d more were left out; see the list beside the shard", len(left_out) - 10)
+def _reported(found: Iterator[Block], total: int) -> Iterator[Block]:
+    """Yield the blocks, with a progress bar on a terminal and a line now and then in a log."""
+    with tqdm(total=total, desc="graphs", unit=" structures", disable=None, mininterval=1.0) as bar:
+        done, said = 0, time.monotonic()
+        for block in found:
+            yield block
+            done += len(block) + len(block.skipped)
+            bar.update(done - bar.n)
+            if bar.disable and done < total and time.monotonic() - said > _LOG_INTERVAL:
+                said = time.monotonic()
+                log.info("%d of %d structures", done, total)
+
+
+def _written(found: Iterator[Block], writer: ShardWriter, total: int) -> Iterator[Skipped]:
+    """Write the graphs of all blocks and yield what was left out; say so of the first ten."""
+    said = 0
+    for block in _reported(found, total):
+        writer.append(block)
+        for item in block.skipped:
+            if said < _MOST_WARNINGS:
+                log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
+            elif said == _MOST_WARNINGS:
+                log.warning("more were left out; see the list beside the shard")
+            said += 1
+            yield item

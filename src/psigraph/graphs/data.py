@@ -7,11 +7,13 @@ import torch
 from torch_geometric.data import Data
 
 from psigraph.fields import EDGE_IRREPS
+from psigraph.graphs.batch import GraphBatch, numpy_dtype
+from psigraph.graphs.columns import BY_ATOM, BY_GRAPH
 from psigraph.graphs.loader import loader_settings, make_loader
+from psigraph.graphs.neighbours import pair_distances
 
 __all__ = ["DimerData", "dimer_data", "directed_edges", "edge_harmonics", "loader_settings", "make_loader"]
 
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 #: Sign of each of the 16 harmonics when an edge is reversed: -1 for odd l.
 REVERSED = torch.tensor([1.0] + [-1.0] * 3 + [1.0] * 5 + [-1.0] * 7)
 
@@ -26,14 +28,6 @@ class DimerData(Data):
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         return 1 if key == "edge_index_atoms" else 0
-
-
-def numpy_dtype(dtype: torch.dtype | None) -> Any:
-    """Return the NumPy type of a torch type (None: torch's default). Raises ValueError but for float32 and float64."""
-    dtype = dtype or torch.get_default_dtype()
-    if dtype not in _NUMPY:
-        raise ValueError(f"samples come as float32 or float64, not {dtype}; lower precision is the training's business")
-    return _NUMPY[dtype]
 
 
 def dimer_data(
@@ -81,6 +75,21 @@ def dimer_data(
         graph_id=graph_id,
         index=torch.tensor([index]),
         **optional,
+    )
+
+
+def sample_of(graphs: GraphBatch, spherical_harmonics: bool = False) -> DimerData:
+    """Return a batch of one graph as a PyG sample."""
+    (index,) = graphs.index.tolist()
+    positions, pairs = graphs.pos_atoms.numpy(), graphs.pairs.numpy()
+    return dimer_data(
+        **{name: graphs[name].numpy() for name in (*BY_ATOM, *BY_GRAPH)},
+        pairs=pairs,
+        distances=pair_distances(positions, pairs),
+        index=index,
+        graph_id=graphs.graph_id[0],
+        dtype=graphs.pos_atoms.dtype,
+        spherical_harmonics=spherical_harmonics,
     )
 
 

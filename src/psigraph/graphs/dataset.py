@@ -1,57 +1,97 @@
-"""Dimers as PyG samples: from graph shards, or from a raw folder on the fly."""
+"""Dimers of graph shards as batches and as PyG samples, in memory where they fit, else mapped from disk."""
 
 import copy
-import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torch_geometric.data import Batch
 
-from psigraph.graphs.augment import Augmentation, Geometry, pairs_in_batch
-from psigraph.graphs.batch import make_batch, ranges
-from psigraph.graphs.data import DimerData, dimer_data, numpy_dtype
-from psigraph.graphs.features import SkippedStructure
-from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_structure
-from psigraph.graphs.neighbours import pair_distances
-from psigraph.graphs.settings import GIVEN, GraphSettings
+from psigraph.graphs.augment import Augmentation
+from psigraph.graphs.batch import GraphBatch, assemble, numpy_dtype
+from psigraph.graphs.columns import Columns, ranges
+from psigraph.graphs.reading import ShardReader
 from psigraph.graphs.shards import ShardSet, read_shards
-from psigraph.structures.model import Structure
+from psigraph.memory import available_memory
 
-log = logging.getLogger(__name__)
+_SHARE = 4  # the share of the available memory that graphs take is 1 / _SHARE
+_WINDOW = 8192  # graphs whose order is computed at once where they are in memory
+_LARGEST_WINDOW = 512 * 2**20  # bytes of graphs read at once where they are not
 
 
-class _Augmented(Dataset):
-    """A dataset whose samples are augmented afresh each epoch; the random numbers depend on (seed, epoch, index)."""
+@dataclass(frozen=True)
+class Window:
+    """Some graphs in an order: graph i is graph `where[i]` of `columns` and row `rows[i]` of the graphset."""
 
+    columns: Columns
+    where: np.ndarray
+    rows: np.ndarray
+
+
+class DimerSource(Dataset):
+    """What the two datasets of dimers have in common; subclasses set the attributes and give `window`."""
+
+    cutoff: float  # Å
+    length_scale: float
+    dtype: torch.dtype
+    spherical_harmonics: bool
     augmentation: Augmentation
-    _epoch: torch.Tensor
+    window_graphs: int  # how many graphs `window` is to be asked for at once
+    epoch: int = 0
 
-    @property
-    def epoch(self) -> int:
-        return int(self._epoch)
+    def window(self, positions: np.ndarray) -> Window:
+        """Return the graphs at `positions` (m,) of this dataset."""
+        raise NotImplementedError
+
+    def ids_of(self, rows: list[int]) -> list[str]:
+        """Return the ids of a few rows of the graphset."""
+        raise NotImplementedError
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch is served from now on."""
-        self._epoch.fill_(epoch)
+        """Say which epoch's augmentation samples and `batch` have from now on; loaders have their own."""
+        self.epoch = epoch
 
-    def share_epoch(self) -> None:
-        """Keep the epoch in shared memory, so that worker processes that live on see `set_epoch`."""
-        self._epoch.share_memory_()
+    def assemble(self, window: Window, first: int, last: int, epoch: int) -> GraphBatch:
+        """Return graphs first..last-1 of a window as one batch, augmented as in `epoch`."""
+        return assemble(
+            window.columns,
+            window.where[first:last],
+            window.rows[first:last],
+            self.augmentation,
+            epoch,
+            self.cutoff * self.length_scale,
+            self.ids_of,
+        )
+
+    def batch(self, positions: Sequence[int] | np.ndarray) -> GraphBatch:
+        """Return several samples as one batch."""
+        window = self.window(np.asarray(positions, dtype=np.int64))
+        return self.assemble(window, 0, len(window.rows), self.epoch)
+
+    def __getitem__(self, i: int) -> Any:
+        """Return one sample as PyG `DimerData`."""
+        from psigraph.graphs.data import sample_of  # PyG takes a second to import
+
+        if not 0 <= i < len(self):  # type: ignore[arg-type]
+            raise IndexError(f"sample {i}: the dataset has samples 0 to {len(self) - 1}")  # type: ignore[arg-type]
+        return sample_of(self.batch([i]), self.spherical_harmonics)
 
 
-class CachedDimerDataset(_Augmented):
-    """Dimers of a graphset's shards, in memory, optionally rotated and jittered afresh each epoch.
+class CachedDimerDataset(DimerSource):
+    """Dimers of a graphset's shards, optionally rotated and jittered afresh each epoch.
 
     `indices` picks rows of the graphset (all by default). `jitter` is the standard deviation of the noise on each
-    coordinate [Å]. `expected` holds settings the shards must have been built with (`GraphSettings.identity()`). Samples
-    come in `dtype` (torch's default at construction), with `edge_attr_sh` where `spherical_harmonics` is set.
+    coordinate [Å]. `expected` holds settings the shards must have been built with (`GraphSettings.identity()`).
+    Batches come in `dtype` (torch's default at construction); PyG samples have `edge_attr_sh` where
+    `spherical_harmonics` is set. `memory` [bytes] is what the graphs may take, a quarter of the available memory by
+    default: graphs that fit lie in memory, others are read from disk a window at a time; batches are the same.
 
-    Attributes: cutoff [Å], length_scale, unit, settings, level_name, digest, digests of the graphset; arrays by sample:
-    `indices`, `ids`, `groups`, `systems`, `sources`, `charges`, `n_atoms`, `theta_defined`, `u`, `y`, `y_true_vref`.
+    Attributes: cutoff [Å], length_scale, unit, settings, level_name, digest, digests of the graphset; arrays by sample,
+    read from the shards when they are first asked for: `ids`, `groups`, `systems`, `sources`, `charges`, `n_atoms`,
+    `theta_defined`, `u`, `y`, `y_true_vref`.
 
     Raises StoreError where shards are missing, damaged, incomplete or built with other settings, IndexError for an
     index outside the graphset.
@@ -68,34 +108,37 @@ class CachedDimerDataset(_Augmented):
         expected: Mapping[str, Any] | None = None,
         dtype: torch.dtype | None = None,
         spherical_harmonics: bool = False,
+        memory: int | None = None,
     ) -> None:
         shards = shard_paths if isinstance(shard_paths, ShardSet) else read_shards(shard_paths, expected)
         self.settings, self.level_name = dict(shards.settings), shards.level_name
         self.digest, self.digests = shards.digest, dict(shards.digests)
-        self.cutoff: float = self.settings["cutoff"]
-        self.length_scale: float = self.settings["length_scale"]
+        self.cutoff, self.length_scale = self.settings["cutoff"], self.settings["length_scale"]
         self.unit: str = self.settings["unit"]
-        self._distances = _all_distances(shards, numpy_dtype(dtype))
         self.dtype = dtype or torch.get_default_dtype()
         self.spherical_harmonics = spherical_harmonics
-        self._shards = shards
+        self._shards, self._reader = shards, ShardReader(shards, numpy_dtype(dtype))
+        self._columns = self._load(available_memory() // _SHARE if memory is None else memory)
         self._pick(indices, rotate, jitter, seed)
 
+    def _load(self, memory: int) -> Columns | None:
+        """Return all graphs where they fit in `memory` bytes; else say how many are read at once."""
+        if self._reader.nbytes <= memory:
+            self.window_graphs = _WINDOW
+            return self._reader.read(np.arange(len(self._reader)))
+        each = self._reader.nbytes / len(self._reader)
+        self.window_graphs = max(int(min(memory / _SHARE, _LARGEST_WINDOW) / each), 1)
+        return None
+
     def _pick(self, indices: Sequence[int] | np.ndarray | None, rotate: bool, jitter: float, seed: int) -> None:
-        shards, n = self._shards, len(self._shards)
+        n = len(self._shards)
         self.indices = np.arange(n) if indices is None else np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(self.indices) and not (self.indices.min() >= 0 and self.indices.max() < n):
             bad = self.indices[(self.indices < 0) | (self.indices >= n)][0]
             raise IndexError(f"index {bad}: the graphset has graphs 0 to {n - 1}")
         self.augmentation = Augmentation(rotate, jitter * self.length_scale, seed)
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self.ids, self.groups = shards["ids"][self.indices], shards["group"][self.indices]
-        self.systems, self.sources = shards["system"][self.indices], shards["source"][self.indices]
-        self.charges = shards["charge"][self.indices]
-        self.n_atoms = np.diff(shards["offsets"])[self.indices]
-        self.theta_defined = shards["theta_defined"][self.indices]
-        self.u, self.y = shards["u"][self.indices], shards["y"][self.indices]
-        self.y_true_vref = shards["y_true_vref"][self.indices]
+        self.epoch = 0
+        self._by_sample: dict[str, np.ndarray] = {}
 
     def select(
         self, indices: Sequence[int] | np.ndarray, *, rotate: bool = False, jitter: float = 0.0, seed: int = 0
@@ -108,178 +151,80 @@ class CachedDimerDataset(_Augmented):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, i: int) -> DimerData:
-        row = int(self.indices[i])
-        if not self.augmentation.active:
-            return self._sample(row, *self._stored(row))
-        geometry = self._geometry(np.array([row]))
-        return self._sample(row, geometry.positions, geometry.field_features[0], geometry.pairs, geometry.distances)
+    @property
+    def in_memory(self) -> bool:
+        return self._columns is not None
 
-    def batch(self, positions: Sequence[int]) -> Batch:
-        """Return several samples as one PyG batch with `z_atoms_batch`; it equals PyG's collation of the samples."""
-        rows = self.indices[np.asarray(positions, dtype=np.int64)]
-        return make_batch(
-            self._shards.arrays,
-            self._geometry(rows),
-            rows,
-            dtype=self.dtype,
-            spherical_harmonics=self.spherical_harmonics,
-        )
+    def window(self, positions: np.ndarray) -> Window:
+        rows = self.indices[positions]
+        if self._columns is not None:
+            return Window(self._columns, rows, rows)
+        once, where = np.unique(rows, return_inverse=True)  # sorted: the files are read from front to back
+        return Window(self._reader.read(once), where, rows)
 
-    def _stored(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return positions, field features, pairs and distances of a graph as they stand in the shard."""
-        s = self._shards
-        a, b = s["offsets"][row], s["offsets"][row + 1]
-        p, q = s["pair_offsets"][row], s["pair_offsets"][row + 1]
-        return s["pos_atoms"][a:b], s["field_node_features"][row], s["pairs"][p:q], self._distances[p:q]
+    def ids_of(self, rows: list[int]) -> list[str]:
+        return self._shards.ids_of(rows)
 
-    def _geometry(self, rows: np.ndarray) -> Geometry:
-        """Return the geometry of graphs `rows` (n,) in this epoch, augmented where that is asked for."""
-        s = self._shards
-        starts, pair_starts = s["offsets"][rows], s["pair_offsets"][rows]
-        sizes, pair_sizes = s["offsets"][rows + 1] - starts, s["pair_offsets"][rows + 1] - pair_starts
-        pairs = ranges(pair_starts, pair_sizes)
-        geometry = Geometry(
-            positions=s["pos_atoms"][ranges(starts, sizes)],
-            offsets=np.concatenate([[0], np.cumsum(sizes)]),
-            pairs=s["pairs"][pairs],
-            pair_offsets=np.concatenate([[0], np.cumsum(pair_sizes)]),
-            distances=self._distances[pairs],
-            field_features=s["field_node_features"][rows],
-        )
-        if not self.augmentation.active:
-            return geometry
-        return self.augmentation.apply(geometry, rows.tolist(), self.epoch, self.cutoff * self.length_scale)
+    def normalisation_arrays(self) -> dict[str, torch.Tensor]:
+        """Return u (n, 4), y (n,), field_node_features (n, 8), atomic_node_attr (ΣN, K) and z_atoms (ΣN,) as stored.
 
-    def _sample(
-        self, row: int, positions: np.ndarray, field_features: np.ndarray, pairs: np.ndarray, distances: np.ndarray
-    ) -> DimerData:
-        s = self._shards
-        a, b = s["offsets"][row], s["offsets"][row + 1]
-        return dimer_data(
-            z_atoms=s["z_atoms"][a:b],
-            pos_atoms=positions,
-            atomic_node_attr=s["atomic_node_attr"][a:b],
-            field_node_features=field_features,
-            u=s["u"][row],
-            y=s["y"][row],
-            y_true_vref=s["y_true_vref"][row],
-            R_internal_val=s["R_internal_val"][row],
-            pairs=pairs,
-            distances=distances,
-            index=row,
-            graph_id=str(s["ids"][row]),
-            dtype=self.dtype,
-            spherical_harmonics=self.spherical_harmonics,
-        )
+        Floating-point tensors are of the dataset's dtype; nothing is augmented.
+        """
+        by_atom, by_graph = ("atomic_node_attr", "z_atoms"), ("u", "y", "field_node_features")
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in (*by_atom, *by_graph)}
+        for first in range(0, max(len(self), 1), self.window_graphs):
+            window = self.window(np.arange(first, min(first + self.window_graphs, len(self))))
+            starts = window.columns.offsets[window.where]
+            atoms = ranges(starts, window.columns.offsets[window.where + 1] - starts)
+            for name in by_atom:
+                parts[name].append(window.columns.by_atom[name].take(atoms, axis=0))
+            for name in by_graph:
+                parts[name].append(window.columns.by_graph[name].take(window.where, axis=0))
+        arrays = {name: torch.from_numpy(np.concatenate(found)) for name, found in parts.items()}
+        return arrays | {"z_atoms": arrays["z_atoms"].long()}
 
+    def _of_samples(self, name: str) -> np.ndarray:
+        if name not in self._by_sample:
+            column = self._shards[name]
+            self._by_sample[name] = (np.diff(column) if name == "offsets" else column)[self.indices]
+        return self._by_sample[name]
 
-class DimerDataset(_Augmented):
-    """Dimers of a raw folder (meta.xlsx or meta.csv, PDB pairs, NPZ), each graph built when it is asked for.
+    @property
+    def ids(self) -> np.ndarray:
+        return self._of_samples("ids")
 
-    `placement` is `stacked` (each monomer centred, B moved along +z by R) or `as_given`. `cutoff` [Å]; `length_scale`
-    internal units per Å; `unit` is the energy unit of the folder's labels where the column names do not say it, and of
-    the samples. `level` is `given` (populations and moments of the NPZ files) or None (zeros); `v0` is `column` or
-    `zero`. With `augment`, samples are rotated and jittered (`jitter`: standard deviation of each coordinate's noise
-    [Å]) afresh each epoch.
+    @property
+    def groups(self) -> np.ndarray:
+        return self._of_samples("group")
 
-    The rows pass the checks of the structures stage. Those that cannot be read or become no graph are in `skipped`,
-    with their reasons, and logged. Raises StructureError where the folder cannot be used or no row is left.
-    """
+    @property
+    def systems(self) -> np.ndarray:
+        return self._of_samples("system")
 
-    def __init__(
-        self,
-        root_dir: str | Path,
-        *,
-        placement: str = "stacked",
-        cutoff: float = 12.0,
-        length_scale: float = 0.1,
-        unit: str | None = None,
-        augment: bool = False,
-        jitter: float = 0.01,
-        seed: int = 0,
-        level: str | None = GIVEN,
-        v0: str = "column",
-        dtype: torch.dtype | None = None,
-        spherical_harmonics: bool = False,
-    ) -> None:
-        # these bring pandas and rdkit, which reading shards does not need
-        from psigraph.config import RawFolder
-        from psigraph.structures.build import load_dataset
+    @property
+    def sources(self) -> np.ndarray:
+        return self._of_samples("source")
 
-        section = {"source": "raw_folder", "path": root_dir, "placement": placement, "unit": unit, "max_rejected": 1.0}
-        found = load_dataset(RawFolder.model_validate(section), Path(root_dir).name)
-        self.unit = found.unit
-        self._settings = GraphSettings(
-            cutoff=cutoff, length_scale=length_scale, level=level, level_name=level or "", v0=v0, unit=self.unit
-        )
-        self.settings = self._settings.identity()
-        self.cutoff, self.length_scale = cutoff, length_scale
-        numpy_dtype(dtype)
-        self.dtype = dtype or torch.get_default_dtype()
-        self.spherical_harmonics = spherical_harmonics
-        self.augmentation = Augmentation(augment, jitter * length_scale if augment else 0.0, seed)
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self.skipped = [Skipped(item.id, item.source, f"row {item.row}: {item.reason}") for item in found.rejected]
-        self.structures: list[Structure] = []
-        for structure in found.structures:
-            try:
-                self._graph(structure)
-                self.structures.append(structure)
-            except SkippedStructure as error:
-                self.skipped.append(Skipped(structure.id, structure.source, str(error)))
-        for item in self.skipped:
-            log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
+    @property
+    def charges(self) -> np.ndarray:
+        return self._of_samples("charge")
 
-    def __len__(self) -> int:
-        return len(self.structures)
+    @property
+    def n_atoms(self) -> np.ndarray:
+        return self._of_samples("offsets")
 
-    def __getitem__(self, i: int) -> DimerData:
-        graph = self._graph(self.structures[i])
-        geometry = _geometry_of(graph)
-        if self.augmentation.active:
-            geometry = self.augmentation.apply(geometry, [i], self.epoch, self.cutoff * self.length_scale)
-        return dimer_data(
-            z_atoms=graph.z_atoms,
-            pos_atoms=geometry.positions,
-            atomic_node_attr=graph.atomic_node_attr,
-            field_node_features=geometry.field_features[0],
-            u=graph.u,
-            y=graph.y,
-            y_true_vref=graph.y_true_vref,
-            R_internal_val=graph.R_internal_val,
-            pairs=geometry.pairs,
-            distances=geometry.distances,
-            index=i,
-            graph_id=graph.id,
-            dtype=self.dtype,
-            spherical_harmonics=self.spherical_harmonics,
-        )
+    @property
+    def theta_defined(self) -> np.ndarray:
+        return self._of_samples("theta_defined")
 
-    def _graph(self, structure: Structure) -> Graph:
-        features = features_of(structure, self._settings)
-        return graph_from_structure(structure, self._settings, features, unit=self.unit)
+    @property
+    def u(self) -> np.ndarray:
+        return self._of_samples("u")
 
+    @property
+    def y(self) -> np.ndarray:
+        return self._of_samples("y")
 
-def _all_distances(shards: ShardSet, kind: Any, block: int = 500) -> np.ndarray:
-    """Return the distances (ΣP,) of all pairs of a graphset in the type `kind`, `block` graphs at a time."""
-    offsets, pair_offsets = shards["offsets"], shards["pair_offsets"]
-    distances = np.empty(len(shards["pairs"]), dtype=kind)
-    for first in range(0, len(shards), block):
-        here = slice(first, first + block + 1)
-        rows = slice(pair_offsets[here][0], pair_offsets[here][-1])
-        pairs = pairs_in_batch(shards["pairs"][rows], pair_offsets[here], offsets[here])
-        distances[rows] = pair_distances(shards["pos_atoms"], pairs)
-    return distances
-
-
-def _geometry_of(graph: Graph) -> Geometry:
-    """Return one graph as a batch of one."""
-    return Geometry(
-        positions=graph.pos_atoms,
-        offsets=np.array([0, len(graph.pos_atoms)]),
-        pairs=graph.pairs,
-        pair_offsets=np.array([0, len(graph.pairs)]),
-        distances=pair_distances(graph.pos_atoms, graph.pairs),
-        field_features=graph.field_node_features[None],
-    )
+    @property
+    def y_true_vref(self) -> np.ndarray:
+        return self._of_samples("y_true_vref")

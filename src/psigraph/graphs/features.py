@@ -76,6 +76,10 @@ def computed_features(
         program = FEATURES[name].program
         _check_status(sets[program], row, program)
         values[name] = value_of(sets[program], name, row)
+    n = structure.n_atoms
+    for name in settings.atom_features:
+        if len(values.get(name, structure.z)) != n:
+            raise SkippedStructure(f"features of {len(values[name])} atoms for {n} atoms")
     for name in settings.needed():
         if name in settings.atom_features or name in MULTIPOLES:
             _check_finite(name, values[name])
@@ -86,7 +90,6 @@ def computed_features(
     if settings.multipoles and settings.computed:
         moments = {**{name: values[name] for name in MULTIPOLES}, "origin": sets["psi4"].origin[row]}
         _check_finite("origin", moments["origin"])
-    n = structure.n_atoms
     return Features(
         _columns([values.get(name, np.zeros((n, *FEATURES[name].shape))) for name in settings.atom_features], n),
         **moments,
@@ -111,9 +114,6 @@ def _baseline(values: Mapping[str, np.ndarray], v0: str) -> float:
 
 def _columns(values: list[np.ndarray], n: int) -> np.ndarray:
     """Return features of n atoms side by side (n, K), those of several components flattened."""
-    for array in values:
-        if len(array) != n:
-            raise SkippedStructure(f"features of {len(array)} atoms for {n} atoms")
     return np.concatenate([np.zeros((n, 0)), *(np.reshape(array, (n, -1)) for array in values)], axis=1)
 
 

@@ -9,11 +9,13 @@ from psigraph.graphs.features import Features, SkippedStructure, given_features
 from psigraph.graphs.multipoles import field_features
 from psigraph.graphs.neighbours import pairs_within
 from psigraph.graphs.settings import BASELINES, GIVEN, GraphSettings
-from psigraph.structures.geometry import dimer_geometry
-from psigraph.structures.model import Structure
+from psigraph.structures.elements import MASSES
+from psigraph.structures.geometry import DimerGeometry, dimer_geometry
+from psigraph.structures.model import FRAGMENT_A, FRAGMENT_B, Structure
 from psigraph.units import energy_factor
 
-_MAX_ATOMS = np.iinfo(np.uint16).max
+#: Atoms of a graph: pairs count them in at most 16 bits.
+MAX_ATOMS = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ def graph_from_structure(
 def _check_size(structure: Structure) -> None:
     """Raise SkippedStructure where a dimer has no atoms, too many, or one out of reach of the field node."""
     n = structure.n_atoms
-    if not 0 < n <= _MAX_ATOMS:
-        raise SkippedStructure(f"{n} atoms; a graph holds 1 to {_MAX_ATOMS}")
+    if not 0 < n <= MAX_ATOMS:
+        raise SkippedStructure(f"{n} atoms; a graph holds 1 to {MAX_ATOMS}")
     farthest = np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1).max()
     if not farthest <= FIELD_RANGE:
         raise SkippedStructure(
@@ -107,16 +109,26 @@ def _check_size(structure: Structure) -> None:
 
 
 def _separation_and_angle(structure: Structure) -> tuple[float, float, bool]:
-    """Return R [Å], theta [rad] and whether theta has a meaning: the raw data's where given, else from the geometry."""
+    """Return R [Å], theta [rad] and whether theta has a meaning: the raw data's where given, else the geometry's."""
     separation, theta, defined = structure.separation, structure.theta, True
     if not (np.isfinite(separation) and np.isfinite(theta)):
-        found = dimer_geometry(structure.z, structure.positions, structure.fragment)
+        found = _geometry(structure)
         separation = separation if np.isfinite(separation) else found.separation
         if not np.isfinite(theta):
             theta, defined = found.theta, bool(found.theta_defined)
     if not (np.isfinite(separation) and np.isfinite(theta)):
         raise SkippedStructure(f"separation {separation} Å and angle {theta} rad must be finite")
     return float(separation), float(theta), defined
+
+
+def _geometry(structure: Structure) -> DimerGeometry:
+    """Return separation and angle; 0 for a molecule, which has neither, NaN where an atom has no mass."""
+    monomers = [structure.monomer(which)[0] for which in (FRAGMENT_A, FRAGMENT_B)]
+    if not all(len(z) for z in monomers):
+        return DimerGeometry(0.0, 0.0, False)
+    if not all(np.isfinite(MASSES[z]).all() for z in monomers):
+        return DimerGeometry(np.nan, np.nan, False)
+    return dimer_geometry(structure.z, structure.positions, structure.fragment)
 
 
 def _baseline(structure: Structure, settings: GraphSettings, features: Features | None, factor: float) -> float:
@@ -159,8 +171,6 @@ def _node_features(
     n, width = structure.n_atoms, settings.atom_width
     if features is None:
         return np.zeros((n, width)), np.zeros(8)
-    if features.atoms.shape != (n, width):
-        raise SkippedStructure(f"atom features of shape {features.atoms.shape}, expected ({n}, {width})")
     centroid = structure.positions.mean(axis=0)
     moments = features.moments_about(centroid, float(sum(structure.charge)))
     if moments is None:

@@ -1,75 +1,117 @@
-"""Loaders of PyG batches whose order and augmentation follow the epoch."""
+"""Loaders of batches whose order and augmentation follow the epoch, the same in any number of processes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset
-from torch_geometric.data import Batch
+from torch.utils.data import DataLoader, Dataset
+
+from psigraph.graphs.batch import GraphBatch
+from psigraph.graphs.columns import offsets_of
+from psigraph.graphs.dataset import DimerSource, Window
+from psigraph.graphs.plan import Block, Plan
 
 
-class EpochSampler(Sampler[int]):
-    """Indices 0..n-1, in an order that depends on the seed and the epoch alone, or in rising order.
+class _Maker(Dataset):
+    """Makes blocks of batches; keeps the window that it read last, for the blocks to come."""
 
-    `set_epoch`, which Lightning calls before every epoch, is passed on to `dataset`, whose augmentation follows it too.
+    def __init__(self, source: DimerSource, plan: Plan) -> None:
+        self.source, self.plan = source, plan
+        self._key: tuple[int, range, int, int] | None = None
+        self._window: Window | None = None
+        self._bounds: dict[range, tuple[int, int]] = {}
+
+    def __getitem__(self, block: Block) -> GraphBatch | None:
+        """Return all graphs of a block that this process takes, as one batch; None where it takes none."""
+        key = (block.epoch, block.window, block.reader, block.readers)
+        if key != self._key:
+            self._key = self._window = None  # before the next one is read: two would take twice the memory
+            self._read(block)
+            self._key = key
+        assert self._window is not None
+        first, last = self._bounds[block.batches]
+        return self.source.assemble(self._window, first, last, block.epoch) if last > first else None
+
+    def _read(self, block: Block) -> None:
+        blocks = self.plan.share(block)
+        ends = offsets_of(np.array([self.plan.sizes(batches)[0].sum() for batches in blocks])).tolist()
+        self._bounds = dict(zip(blocks, zip(ends[:-1], ends[1:], strict=True), strict=True))
+        self._window = self.source.window(self.plan.positions(block.epoch, blocks))
+
+
+class GraphLoader:
+    """Yields the batches of an epoch; `set_epoch` says which, and from which batch on.
+
+    Every rank yields as many batches; None stands where a rank has no share of a batch. Worker processes make blocks of
+    several batches, which are cut here, so few tensors travel.
     """
 
-    def __init__(self, n: int, *, shuffle: bool, seed: int = 0, dataset: Any = None) -> None:
-        self.n, self.shuffle, self.seed, self.dataset, self.epoch = n, shuffle, seed, dataset, 0
+    def __init__(
+        self, source: DimerSource, plan: Plan, *, num_workers: int, pin_memory: bool, persistent_workers: bool
+    ) -> None:
+        self.source, self.plan, self.pin_memory, self.num_workers = source, plan, pin_memory, num_workers
+        self.epoch = self.start = 0
+        self._maker = _Maker(source, plan)
+        self._workers: DataLoader | None = None
+        if num_workers:
+            self._workers = DataLoader(
+                self._maker,
+                batch_size=None,
+                sampler=_Blocks(self),
+                num_workers=num_workers,
+                pin_memory=pin_memory,
+                persistent_workers=persistent_workers,
+            )
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        if hasattr(self.dataset, "set_epoch"):
-            self.dataset.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __iter__(self) -> Iterator[int]:
-        if not self.shuffle:
-            return iter(range(self.n))
-        return iter(np.random.default_rng((self.seed, self.epoch)).permutation(self.n).tolist())
-
-
-class _BatchView(Dataset):
-    """Serves whole batches of a dataset, from its `batch` method where it has one, else joined by PyG."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.rows = np.arange(len(dataset))
-        while isinstance(dataset, Subset):
-            self.rows = np.asarray(dataset.indices, dtype=np.int64)[self.rows]
-            dataset = dataset.dataset
-        self.dataset = dataset
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Serve this epoch from now on, from batch `start` of it."""
+        if not 0 <= start <= len(self):
+            raise ValueError(f"an epoch has {len(self)} batches; it cannot start at batch {start}")
+        self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
-        return len(self.rows)
+        """The batches of a whole epoch."""
+        return len(self.plan)
 
-    def __getitem__(self, i: int) -> Any:
-        return self.dataset[int(self.rows[i])]
+    def __iter__(self) -> Iterator[GraphBatch | None]:
+        made = iter(self._workers) if self._workers else map(self._make, self.blocks())
+        for block, graphs in zip(self.blocks(), made, strict=True):
+            yield from self._batches(block, graphs)
 
-    def __getitems__(self, positions: Sequence[int]) -> Any:
-        if hasattr(self.dataset, "batch"):
-            return self.dataset.batch(self.rows[positions])
-        return Batch.from_data_list([self[i] for i in positions], follow_batch=["z_atoms"])
+    def blocks(self) -> Iterator[Block]:
+        """Yield what is to be made from here on."""
+        return self.plan.blocks(self.epoch, self.start, max(self.num_workers, 1))
+
+    def _make(self, block: Block) -> GraphBatch | None:
+        graphs = self._maker[block]
+        return graphs.pin_memory() if self.pin_memory and graphs is not None else graphs
+
+    def _batches(self, block: Block, graphs: GraphBatch | None) -> Iterator[GraphBatch | None]:
+        sizes, whole = (values.tolist() for values in self.plan.sizes(block.batches))
+        if graphs is None:
+            return iter([None] * len(sizes))
+        graphs.names = self.source.ids_of
+        return iter(graphs.parts(sizes, whole))
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+class _Blocks:
+    """The blocks of the epoch that a loader serves, for torch's loader to hand to its workers."""
 
+    def __init__(self, loader: GraphLoader) -> None:
+        self.loader = loader
 
-class DimerLoader(DataLoader):
-    """A loader whose order and augmentation follow the epoch; call `set_epoch` before every epoch."""
+    def __iter__(self) -> Iterator[Block]:
+        return self.loader.blocks()
 
-    def set_epoch(self, epoch: int) -> None:
-        self.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+    def __len__(self) -> int:
+        return sum(1 for _ in self.loader.blocks())
 
 
 def loader_settings(device_type: str) -> dict[str, Any]:
     """Return the loader's workers and pinning for a device: `cpu`, `cuda` or another torch device type.
 
-    Graphs lie in memory, and on a CPU worker processes slow every format down; beside a GPU two of them make the
-    batches while it computes, and pinned memory lets the copies overlap.
+    On a CPU worker processes slow loading down; beside a GPU two of them make the batches while it computes, and pinned
+    memory lets the copies overlap.
     """
     if device_type == "cuda":
         return {"num_workers": 2, "pin_memory": True, "persistent_workers": True}
@@ -77,30 +119,21 @@ def loader_settings(device_type: str) -> dict[str, Any]:
 
 
 def make_loader(
-    dataset: Any,
+    dataset: DimerSource,
     batch_size: int,
     shuffle: bool = False,
     seed: int = 0,
     *,
     device_type: str = "cpu",
+    rank: int = 0,
+    world_size: int = 1,
     **overrides: Any,
-) -> DimerLoader:
-    """Return a loader of PyG batches with `z_atoms_batch`, the graph of every atom.
+) -> GraphLoader:
+    """Return a loader of `GraphBatch`, in an order that depends on (seed, epoch) alone, else in rising order.
 
-    The order depends on (seed, epoch) alone; call `set_epoch` before every epoch. `overrides` go to torch's loader in
-    place of `loader_settings(device_type)`. Raises ValueError for a batch size below 1.
+    `batch_size` counts graphs over all of `world_size` processes; process `rank` gets its share of every batch (see
+    `Plan`), and None where that is empty. `overrides` replace some of `loader_settings(device_type)`. Raises ValueError
+    for a batch size below 1 or a rank that is not one of the processes.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    settings = {**loader_settings(device_type), **overrides}
-    view = _BatchView(dataset)
-    if settings["num_workers"] and hasattr(view.dataset, "share_epoch"):
-        view.dataset.share_epoch()
-    return DimerLoader(
-        view,
-        batch_size=batch_size,
-        sampler=EpochSampler(len(view), shuffle=shuffle, seed=seed, dataset=view.dataset),
-        collate_fn=_as_it_is,
-        generator=torch.Generator().manual_seed(seed),
-        **settings,
-    )
+    plan = Plan(len(dataset), batch_size, shuffle, seed, rank, world_size, dataset.window_graphs)  # type: ignore[arg-type]
+    return GraphLoader(dataset, plan, **{**loader_settings(device_type), **overrides})

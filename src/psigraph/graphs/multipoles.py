@@ -41,20 +41,25 @@ def quadrupole_tensor(components: np.ndarray) -> np.ndarray:
 
 
 def shift_moments(
-    charge: float, dipole: np.ndarray, quadrupole: np.ndarray, shift: np.ndarray
+    charge: float | np.ndarray, dipole: np.ndarray, quadrupole: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return dipole (3,) [e·Å] and traceless quadrupole (3, 3) [e·Å²] about an origin moved by `shift` (3,) [Å].
+    """Return dipole (..., 3) [e·Å] and traceless quadrupole (..., 3, 3) [e·Å²] about an origin moved by `shift` [Å].
 
-    With r' = r - d: µ' = µ - q d and Q' = Q + traceless(q d d - µ d - d µ), where q is the total charge [e].
+    With r' = r - d: µ' = µ - q d and Q' = Q + traceless(q d d - µ d - d µ), where q (...) is the total charge [e].
     """
     dipole, shift = np.asarray(dipole, dtype=np.float64), np.asarray(shift, dtype=np.float64)
-    change = charge * np.outer(shift, shift) - np.outer(dipole, shift) - np.outer(shift, dipole)
+    charge = np.asarray(charge, dtype=np.float64)[..., None]
+    change = charge[..., None] * _outer(shift, shift) - _outer(dipole, shift) - _outer(shift, dipole)
     return dipole - charge * shift, traceless(np.asarray(quadrupole, dtype=np.float64) + change)
 
 
+def _outer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., :, None] * b[..., None, :]
+
+
 def field_features(dipole: np.ndarray, quadrupole: np.ndarray, length_scale: float) -> np.ndarray:
-    """Return the field node's features (8,): dipole and l = 2 components in internal units (irreps 1x1o+1x2e)."""
-    return np.concatenate([dipole * length_scale, quadrupole_components(quadrupole) * length_scale**2])
+    """Return the field node's features (..., 8): dipole and l = 2 components in internal units (irreps 1x1o+1x2e)."""
+    return np.concatenate([dipole * length_scale, quadrupole_components(quadrupole) * length_scale**2], axis=-1)
 
 
 def field_representation(matrices: np.ndarray) -> np.ndarray:

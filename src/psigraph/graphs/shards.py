@@ -1,8 +1,9 @@
-"""Graph shards: HDF5 files of a graphset, written by the graphs stage, read by training and evaluation."""
+"""Graph shards: HDF5 files of a graphset, read by training and evaluation; `shard_writer` writes them.
 
-import csv
-import re
-from collections.abc import Mapping, Sequence
+Opening a graphset verifies its files and reads nothing into memory; columns are read when they are asked for.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,98 +11,118 @@ from typing import Any
 import numpy as np
 
 from psigraph.fields import SHARD_FIELDS
-from psigraph.graphs.graph import Graph, Skipped
-from psigraph.graphs.settings import GraphSettings
 from psigraph.quantum.levels import normalise_level
-from psigraph.quantum.table import FEATURES
-from psigraph.stores import Column, Store, StoreError, digest_of, read_store, write_store
+from psigraph.stores import OpenStore, Store, StoreError, digest_of, open_store, read_store
 
 FORMAT = "psigraph-graphs"
-VERSION = 2
+VERSION = 3
 REMEDY = "snakemake --cores 1 graphs"
 
 SKIPPED_COLUMNS = ("id", "source", "reason")
-_FLAT = {"z_atoms": "offsets", "pos_atoms": "offsets", "fragment": "offsets", "atomic_node_attr": "offsets"}
-_FLAT["pairs"] = "pair_offsets"
 _OFFSETS = ("offsets", "pair_offsets")
+_TEXT_BLOCK = 1 << 16  # rows of a column of text in memory at a time
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a column stands in a shard's file: from byte `start` on where it is stored in one piece, else None."""
+
+    start: int | None
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One verified shard: what it says of itself and where its columns stand. The file is closed."""
+
+    path: Path
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    attributes: Mapping[str, Any]
+    digest: str
+    places: Mapping[str, Place]
+    stamp: tuple[int, int, int]  # inode, size, time of change [ns]
+
+    def __len__(self) -> int:
+        return self.places["y"].shape[0]
+
+    def open(self) -> OpenStore:
+        """Open the file again. Raises StoreError where it is not the file that was verified."""
+        self.check_unchanged()
+        return open_store(self.path, format=FORMAT, version=VERSION, remedy=REMEDY, verify=False)
+
+    def check_unchanged(self) -> None:
+        """Raise StoreError where the file is gone or was written again since it was verified."""
+        if _stamp(self.path) != self.stamp:
+            raise StoreError(f"{self.path}: was written again while it was in use; start this run again")
 
 
 @dataclass(frozen=True)
 class ShardSet:
-    """All shards of a graphset, concatenated in shard order; arrays by the names of `psigraph.fields`."""
+    """All shards of a graphset in shard order; `shards[name]` reads a whole column by its name in `psigraph.fields`."""
 
-    arrays: Mapping[str, np.ndarray]
+    shards: tuple[Shard, ...]
     settings: Mapping[str, Any]  # GraphSettings.identity()
     level_name: str
     digest: str  # of all shards
     digests: Mapping[str, str]  # file name: digest
     inputs: Mapping[str, str]  # digests of structure and quantum files
+    starts: np.ndarray  # (shards+1,) the first row of each shard, and the number of graphs
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
+        parts = []
+        for shard in self.shards:
+            with shard.open() as store:
+                parts.append(np.asarray(store.columns[name][:]))
+        return _join_offsets(parts) if name in _OFFSETS else np.concatenate(parts)
 
     def __len__(self) -> int:
-        return len(self.arrays["ids"])
+        return int(self.starts[-1])
 
-
-def write_shard(
-    path: str | Path,
-    graphs: Sequence[Graph],
-    settings: GraphSettings,
-    *,
-    name: str = "",
-    shard: int = 0,
-    shards: int = 1,
-    inputs: Mapping[str, str] | None = None,
-) -> str:
-    """Write graphs to one HDF5 file and return its content digest; an empty shard is legal."""
-    arrays = _flatten(graphs, settings.atom_width)
-    columns = {
-        field.name: Column(arrays[field.name], field.unit_of(settings.unit), field.description)
-        for field in SHARD_FIELDS
-    }
-    attributes = {
-        "cutoff": float(settings.cutoff),
-        "length_scale": float(settings.length_scale),
-        "unit": settings.unit,
-        "family": settings.family,
-        "graphset": name,
-        "level_name": settings.level_name,
-        "atom_features": _describe(settings),
-    }
-    return write_store(
-        path,
-        format=FORMAT,
-        version=VERSION,
-        columns=columns,
-        settings={**settings.identity(), "shard": shard, "shards": shards},
-        inputs=inputs,
-        attributes=attributes,
-    )
-
-
-def write_skipped(path: str | Path, skipped: Sequence[Skipped]) -> None:
-    """Write the structures that became no graph as CSV (id, source, reason); the header alone where there are none."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SKIPPED_COLUMNS)
-        writer.writerows((item.id, item.source, item.reason) for item in skipped)
+    def ids_of(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the ids of a few graphs."""
+        owners = np.searchsorted(self.starts, rows, side="right") - 1
+        found: dict[int, str] = {}
+        for owner in np.unique(owners):
+            with self.shards[owner].open() as store:
+                for row in np.asarray(rows)[owners == owner].tolist():
+                    local = row - int(self.starts[owner])
+                    found[row] = str(store.columns["ids"][local : local + 1][0])
+        return [found[int(row)] for row in rows]
 
 
 def read_shard(path: str | Path) -> Store:
-    """Read and verify one shard. Raises StoreError naming the file, what is wrong and the command that rebuilds it."""
+    """Read and verify one shard, whole. Raises StoreError as `open_shard` does."""
+    open_shard(path, verify=False)
+    return read_store(path, format=FORMAT, version=VERSION, remedy=REMEDY)
+
+
+def open_shard(path: str | Path, *, verify: bool = True) -> Shard:
+    """Check one shard and return what it is; with `verify`, its whole content is compared with its digest.
+
+    Raises StoreError naming the file, what is wrong and the command that rebuilds it.
+    """
     path = Path(path)
-    store = read_store(path, format=FORMAT, version=VERSION, remedy=REMEDY)
-    unit = store.settings.get("unit")
-    for field in SHARD_FIELDS:
-        if field.name not in store:
-            raise StoreError(f"{path}: lacks the field {field.name}; rebuild it with: {REMEDY}")
-        found, expected = store.columns[field.name].unit, field.unit_of(str(unit))
-        if found != expected:
-            raise StoreError(
-                f"{path}: field {field.name} is in {found!r}, expected {expected!r}; rebuild it with: {REMEDY}"
-            )
-    return store
+    with open_store(path, format=FORMAT, version=VERSION, remedy=REMEDY, verify=verify) as store:
+        unit = str(store.settings.get("unit"))
+        for field in SHARD_FIELDS:
+            if field.name not in store.columns:
+                raise StoreError(f"{path}: lacks the field {field.name}; rebuild it with: {REMEDY}")
+            found, expected = store.columns[field.name].unit, field.unit_of(unit)
+            if found != expected:
+                raise StoreError(
+                    f"{path}: field {field.name} is in {found!r}, expected {expected!r}; rebuild it with: {REMEDY}"
+                )
+        return Shard(
+            path=path,
+            settings=store.settings,
+            inputs=store.inputs,
+            attributes=store.attributes,
+            digest=store.digest,
+            places={name: _place(column) for name, column in store.columns.items()},
+            stamp=_stamp(path),
+        )
 
 
 def check_shards(paths: Sequence[str | Path], expected: Mapping[str, Any] | None = None) -> None:
@@ -110,67 +131,80 @@ def check_shards(paths: Sequence[str | Path], expected: Mapping[str, Any] | None
     `expected` holds any of the keys of `GraphSettings.identity()`. The message names the file, both values and the
     command that rebuilds the shards.
     """
-    _check([read_shard(path) for path in paths], expected)
+    _check([open_shard(path) for path in paths], expected)
 
 
-def read_shards(paths: Sequence[str | Path], expected: Mapping[str, Any] | None = None) -> ShardSet:
-    """Read all shards of a graphset, in any order. Raises StoreError as `check_shards` does."""
-    stores = _check([read_shard(path) for path in paths], expected)
-    arrays: dict[str, np.ndarray] = {}
-    for field in SHARD_FIELDS:
-        parts = [store[field.name] for store in stores]
-        arrays[field.name] = _join_offsets(parts) if field.name in _OFFSETS else np.concatenate(parts)
-    ids, counts = np.unique(arrays["ids"].astype(str), return_counts=True)
-    if len(ids) < len(arrays["ids"]):
-        raise StoreError(
-            f"{stores[0].path}: the id {ids[counts > 1][0]!r} occurs more than once in its graphset; "
-            f"rebuild the shards with: {REMEDY}"
-        )
+def read_shards(
+    paths: Sequence[str | Path], expected: Mapping[str, Any] | None = None, *, verify: bool = True
+) -> ShardSet:
+    """Open all shards of a graphset, in any order; with `verify`, compare digests and look for equal ids.
+
+    Raises StoreError as `check_shards` does.
+    """
+    shards = _check([open_shard(path, verify=verify) for path in paths], expected)
+    if verify:
+        _check_ids(shards)
     return ShardSet(
-        arrays=arrays,
-        settings={key: value for key, value in stores[0].settings.items() if key not in ("shard", "shards")},
-        level_name=str(stores[0].attributes.get("level_name", "")),
-        digest=digest_of([store.digest for store in stores]),
-        digests={store.path.name: store.digest for store in stores},
-        inputs={key: value for store in stores for key, value in store.inputs.items()},
+        shards=tuple(shards),
+        settings={key: value for key, value in shards[0].settings.items() if key not in ("shard", "shards")},
+        level_name=str(shards[0].attributes.get("level_name", "")),
+        digest=digest_of([shard.digest for shard in shards]),
+        digests={shard.path.name: shard.digest for shard in shards},
+        inputs={key: value for shard in shards for key, value in shard.inputs.items()},
+        starts=np.cumsum([0, *(len(shard) for shard in shards)]),
     )
 
 
-def _check(stores: Sequence[Store], expected: Mapping[str, Any] | None) -> list[Store]:
-    """Return the stores in shard order, or raise StoreError."""
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _place(column: Any) -> Place:
+    """Return where a column stands; only plain little-endian numbers in one piece are read without HDF5."""
+    dtype, dataset = np.dtype(column.dtype), column.dataset
+    plain = dtype.kind in "biuf" and dtype.newbyteorder("<") == dtype
+    return Place(dataset.id.get_offset() if plain and dataset.chunks is None else None, dtype, tuple(column.shape))
+
+
+def _check(shards: Sequence[Shard], expected: Mapping[str, Any] | None) -> list[Shard]:
+    """Return the shards in their order, or raise StoreError."""
     expected = dict(expected or {})
     if isinstance(expected.get("level"), Mapping):
         expected["level"] = normalise_level(expected["level"])
-    if not stores:
+    if not shards:
         raise StoreError(f"no shards were given; build them with: {REMEDY}")
-    for store in stores:
-        _compare(store, expected, "this run asks for")
-        reference = {key: value for key, value in stores[0].settings.items() if key != "shard"}
-        _compare(store, reference, f"{stores[0].path} has")
-        for key, digest in store.inputs.items():
-            if stores[0].inputs.get(key, digest) != digest:
+    for shard in shards:
+        _compare(shard, expected, "this run asks for")
+        reference = {key: value for key, value in shards[0].settings.items() if key != "shard"}
+        _compare(shard, reference, f"{shards[0].path} has")
+        for key, digest in shard.inputs.items():
+            if shards[0].inputs.get(key, digest) != digest:
                 raise StoreError(
-                    f"{store.path}: was built from another version of {key} than {stores[0].path}; "
+                    f"{shard.path}: was built from another version of {key} than {shards[0].path}; "
                     f"rebuild the shards with: {REMEDY}"
                 )
-    count = int(stores[0].settings["shards"])
-    numbers = sorted(int(store.settings["shard"]) for store in stores)
+    count = int(shards[0].settings["shards"])
+    numbers = sorted(int(shard.settings["shard"]) for shard in shards)
     if numbers != list(range(count)):
         raise StoreError(
-            f"{stores[0].path}: its graphset has shards 0 to {count - 1}, but shards {numbers} were given; "
+            f"{shards[0].path}: its graphset has shards 0 to {count - 1}, but shards {numbers} were given; "
             f"name each of them once, or rebuild them with: {REMEDY}"
         )
-    return sorted(stores, key=lambda store: int(store.settings["shard"]))
+    return sorted(shards, key=lambda shard: int(shard.settings["shard"]))
 
 
-def _compare(store: Store, expected: Mapping[str, Any], who: str) -> None:
+def _compare(shard: Shard, expected: Mapping[str, Any], who: str) -> None:
     """Raise StoreError at the first setting of a shard that differs from `expected`."""
     for key, value in expected.items():
-        found = store.settings.get(key)
+        found = shard.settings.get(key)
         if found != value:
             unit = " Å" if key == "cutoff" else ""
             raise StoreError(
-                f"{store.path}: was built with {key} {_text(found)}{unit}, but {who} {_text(value)}{unit}; "
+                f"{shard.path}: was built with {key} {_text(found)}{unit}, but {who} {_text(value)}{unit}; "
                 f"rebuild the shards with: {REMEDY}"
             )
 
@@ -183,32 +217,28 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _describe(settings: GraphSettings) -> str:
-    """Return what the columns of `atomic_node_attr` are, for readers without this project."""
-    names = (FEATURES[name] for name in settings.atom_features)
-    return "; ".join(f"{f.name} {tuple(f.shape)} [{f.unit}]: {f.definition}" for f in names)
+def _check_ids(shards: Sequence[Shard]) -> None:
+    """Raise StoreError where an id occurs more than once; 8 bytes a graph in memory, not the ids."""
+    hashes = np.fromiter((hash(id) for id in _ids(shards)), dtype=np.int64, count=sum(map(len, shards)))
+    values, counts = np.unique(hashes, return_counts=True)
+    suspects = set(values[counts > 1].tolist())
+    if not suspects:
+        return
+    seen: set[str] = set()
+    for id in (id for id in _ids(shards) if hash(id) in suspects):
+        if id in seen:
+            raise StoreError(
+                f"{shards[0].path}: the id {id!r} occurs more than once in its graphset; "
+                f"rebuild the shards with: {REMEDY}"
+            )
+        seen.add(id)
 
 
-def _flatten(graphs: Sequence[Graph], atom_width: int) -> dict[str, np.ndarray]:
-    """Return the columns, flat with offsets, in the shapes (K: `atom_width`) and types of `psigraph.fields`."""
-    arrays: dict[str, np.ndarray] = {
-        "ids": np.array([graph.id for graph in graphs], dtype=object),
-        "offsets": np.cumsum([0, *(len(graph.z_atoms) for graph in graphs)]),
-        "pair_offsets": np.cumsum([0, *(len(graph.pairs) for graph in graphs)]),
-    }
-    for field in SHARD_FIELDS:
-        assert field.shard is not None
-        shape, dtype = field.shard
-        if field.name not in arrays:
-            values = [getattr(graph, field.name) for graph in graphs]
-            width = [atom_width if part == "K" else int(part) for part in re.findall(r"(?<=,)(\d+|K)", shape)]
-            if field.name in _FLAT:
-                arrays[field.name] = np.concatenate([np.zeros((0, *width)), *values])
-            else:
-                joined = np.array(values, dtype=object if dtype == "text" else None)
-                arrays[field.name] = joined.reshape(-1, *width) if width else joined
-        arrays[field.name] = arrays[field.name].astype(object if dtype == "text" else dtype)
-    return arrays
+def _ids(shards: Sequence[Shard]) -> Iterator[str]:
+    for shard in shards:
+        with shard.open() as store:
+            for first in range(0, len(shard), _TEXT_BLOCK):
+                yield from store.columns["ids"][first : first + _TEXT_BLOCK]
 
 
 def _join_offsets(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -33,15 +33,24 @@ def split_groups(
     for name, share in (("validation", validation), ("test", test)):
         if not 0 <= share < 1:
             raise SplitError(f"{name} must be at least 0 and below 1, got {share}")
-    labels, owner = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(labels) == 0:
+    owner, n_labels = _numbered(groups)
+    if n_labels == 0:
         raise SplitError("the training split is empty: there are no samples; see why the structures were left out")
     sides = (
-        _shuffle_sides(len(labels), seed, validation, test)
+        _shuffle_sides(n_labels, seed, validation, test)
         if folds is None
-        else _fold_sides(len(labels), seed, validation, folds)
+        else _fold_sides(n_labels, seed, validation, folds)
     )
     return {name: np.flatnonzero(sides[owner] == i) for i, name in enumerate(SPLITS)}
+
+
+def _numbered(groups: Sequence[str] | np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the rank of each sample's label among the sorted labels (n,), and how many labels there are."""
+    found: dict[str, int] = {}
+    first_seen = np.fromiter((found.setdefault(str(label), len(found)) for label in groups), np.int64, len(groups))
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[[found[label] for label in sorted(found)]] = np.arange(len(found))
+    return rank[first_seen], len(found)
 
 
 def split_sizes(n: int, validation: float, test: float) -> tuple[int, int, int]:

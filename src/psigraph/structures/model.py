@@ -5,12 +5,14 @@ of all structures.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 #: Value of `fragment` for the atoms of monomer A and of monomer B.
 FRAGMENT_A, FRAGMENT_B = 0, 1
+#: Columns of a `StructureSet` with one row per atom.
+BY_ATOM = ("z", "positions", "fragment", "given_mulliken_spd")
 
 
 def _nan(*shape: int) -> np.ndarray:
@@ -117,6 +119,18 @@ class StructureSet:
 
     def __iter__(self) -> Iterator[Structure]:
         return (self.structure(i) for i in range(self.n))
+
+    def select(self, rows: np.ndarray) -> "StructureSet":
+        """Return the structures of these rows (m,), in their order."""
+        sizes = self.n_atoms[rows]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        atoms = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], sizes)
+        values = {
+            f.name: getattr(self, f.name)[atoms if f.name in BY_ATOM else rows]
+            for f in fields(self)
+            if f.name not in ("unit", "digest", "offsets")
+        }
+        return StructureSet(unit=self.unit, digest=self.digest, offsets=offsets, **values)
 
     def structure(self, i: int) -> Structure:
         """Return structure `i` (0-based). Raises IndexError outside 0..n-1."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from psigraph.stores import Column, StoreError, read_store, write_store
-from psigraph.structures.model import Structure, StructureSet, concatenate
+from psigraph.stores import Column, StoreError, open_store, write_store
+from psigraph.structures.model import BY_ATOM, Structure, StructureSet, concatenate
 from psigraph.units import ENERGY_UNITS
 
 FORMAT = "psigraph-structures"
@@ -40,7 +40,6 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "given_origin": ("Å", "point the given moments refer to"),
     "has_given": ("1", "whether the raw data gives populations, dipole and quadrupole"),
 }
-_TEXT = {name for name, (unit, _) in COLUMNS.items() if unit == ""}
 if {f.name for f in fields(StructureSet)} != {*COLUMNS, "unit", "digest"}:
     raise AssertionError("StructureSet and COLUMNS list different columns")
 
@@ -81,16 +80,60 @@ def write_structures(
 
 def read_structures(path: str | Path, *, remedy: str | None = None) -> StructureSet:
     """Read and verify a structure store. Raises StoreError naming the file, what is wrong and how to rebuild it."""
-    path = Path(path)
-    remedy = remedy or f"snakemake --cores 1 {path}"
-    store = read_store(path, format=FORMAT, version=VERSION, remedy=remedy)
-    missing = [name for name in COLUMNS if name not in store]
-    if missing:
-        raise StoreError(f"{path}: lacks the columns {', '.join(missing)}; rebuild it with: {remedy}")
-    unit = store.columns["v_ref"].unit
-    for name, (expected, _) in COLUMNS.items():
-        found = store.columns[name].unit
-        if found != (unit if expected == "V" else expected) or unit not in ENERGY_UNITS:
-            wanted = "an energy unit" if expected == "V" else repr(expected)
-            raise StoreError(f"{path}: column {name} is in {found!r}, expected {wanted}; rebuild it with: {remedy}")
-    return StructureSet(unit=unit, digest=store.digest, **{name: store[name] for name in COLUMNS})
+    with StructureFile(path, remedy=remedy, verify=True) as file:
+        return file.rows(0, file.n)
+
+
+class StructureFile:
+    """A structure store on disk, a context manager that reads any range of its rows; memory holds the offsets alone.
+
+    Raises StoreError naming the file, what is wrong and how to rebuild it: `verify` as in `stores.open_store`.
+    """
+
+    def __init__(
+        self, path: str | Path, *, remedy: str | None = None, verify: bool | Literal["as read"] = "as read"
+    ) -> None:
+        remedy = remedy or f"snakemake --cores 1 {path}"
+        self._store = open_store(path, format=FORMAT, version=VERSION, remedy=remedy, verify=verify)
+        try:
+            self.digest = self._store.digest
+            self.unit = self._checked_unit()
+            self.offsets = self._store.columns["offsets"][:]  # (n+1,)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def n(self) -> int:
+        return len(self.offsets) - 1
+
+    def rows(self, first: int, last: int) -> StructureSet:
+        """Return the structures of rows `first` to `last` - 1."""
+        atoms = slice(int(self.offsets[first]), int(self.offsets[last]))
+        columns = self._store.columns
+        values = {name: columns[name][atoms if name in BY_ATOM else slice(first, last)] for name in COLUMNS}
+        values["offsets"] = self.offsets[first : last + 1] - self.offsets[first]
+        return StructureSet(unit=self.unit, digest=self.digest, **values)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def __enter__(self) -> "StructureFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _checked_unit(self) -> str:
+        """Return the unit of the labels. Raises StoreError where a column is missing or has another unit."""
+        path, remedy, columns = self._store.path, self._store.remedy, self._store.columns
+        missing = [name for name in COLUMNS if name not in columns]
+        if missing:
+            raise StoreError(f"{path}: lacks the columns {', '.join(missing)}; rebuild it with: {remedy}")
+        unit = columns["v_ref"].unit
+        for name, (expected, _) in COLUMNS.items():
+            found = columns[name].unit
+            if found != (unit if expected == "V" else expected) or unit not in ENERGY_UNITS:
+                wanted = "an energy unit" if expected == "V" else repr(expected)
+                raise StoreError(f"{path}: column {name} is in {found!r}, expected {wanted}; rebuild it with: {remedy}")
+        return unit

@@ -1,6 +1,9 @@
 """Where a run computes and how precisely: decided once, from arguments that a test can give."""
 
+import sys
 from collections.abc import Mapping
+
+import torch
 
 #: Set inside an allocation of a Slurm cluster.
 CLUSTER_VARIABLE = "SLURM_JOB_ID"
@@ -50,3 +53,19 @@ def choose_precision(setting: str, device: str, capability: tuple[int, int] | No
 def lightning_precision(precision: str) -> str:
     """Return Lightning's name of a precision; float16 is the one that comes with a gradient scaler."""
     return _LIGHTNING[precision]
+
+
+def peak_memory(device: str) -> dict[str, float | None]:
+    """Return the most memory that this process has used so far, and that its tensors had on its GPU [MiB]."""
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
+    return {"peak_memory_mib": _peak_rss(), "peak_gpu_memory_mib": None if gpu is None else round(gpu, 1)}
+
+
+def _peak_rss() -> float | None:
+    """Return the largest resident set so far [MiB]; None on Windows, which does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)

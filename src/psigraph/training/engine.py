@@ -1,55 +1,42 @@
-"""Shards in, trained model out: everything one training job of the workflow does."""
+"""Shards in, trained model out: everything one training job of the workflow does.
 
-import csv
-import json
+From here to the kernel: `module.TrainingModule` takes the steps, `models.delta_coupling.DeltaCoupling` is the model,
+`models.kernels.pair_sum` calls its kernel.
+"""
+
 import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
-from psigraph import __version__
+from psigraph.config import Training
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.settings import atom_width
 from psigraph.graphs.split import split_groups
 from psigraph.models import build_model
 from psigraph.models.base import DeltaModel
-from psigraph.stores import atomic_path
 from psigraph.training.checkpoint import save_model
+from psigraph.training.delta import DeltaTask
 from psigraph.training.device import choose_device, choose_precision
-from psigraph.training.fit import Setting, fit
+from psigraph.training.execution import Execution, choose_execution, has_kernel
 from psigraph.training.losses import DistanceWeight
-from psigraph.training.recorder import RunState, write_history
+from psigraph.training.module import TrainingModule
+from psigraph.training.record import Run, checkpoint_meta, training_record, write_json, write_split
+from psigraph.training.recorder import Recorder, RunState, write_history
+from psigraph.training.resume import find_resumable
 from psigraph.training.settings import RunSettings, run_key
+from psigraph.training.stream import Stream
+from psigraph.training.task import Task
+from psigraph.training.team import Team, run_team
+from psigraph.training.trainer import Setting, begin_after, make_trainer, matmul_precision, notes_of, quiet, resumable
 
 log = logging.getLogger(__name__)
-
-SPLIT_COLUMNS = ("index", "id", "group", "system", "split")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training job: what it is called, what it was asked for, and its data."""
-
-    experiment: str
-    architecture: str
-    seed: int
-    settings: RunSettings
-    device: str
-    precision: str
-    data: CachedDimerDataset
-    split: Mapping[str, np.ndarray]  # train, validation, test: rows of the data
-
-    @property
-    def train(self) -> CachedDimerDataset:
-        """The training samples as they stand in the shards."""
-        return self.data.select(self.split["train"])
 
 
 def train_run(
@@ -62,52 +49,88 @@ def train_run(
     settings: Mapping[str, Any],
     gpus: int = 0,
     threads: int | None = None,
+    processes: int = 1,
 ) -> Path:
     """Train one architecture with one seed and return the checkpoint's path.
 
     `settings` as in psigraph.training.settings. The folder gets final_model_{experiment}_learning.pt, history.csv,
-    split.csv, training.json, and last.ckpt, from which the same call resumes after it was killed.
+    split.csv, training.json, and last.ckpt, from which the same call resumes after it was killed. `gpus`: the GPUs to
+    use, one process each; `processes`: processes where the CPU computes. They share `threads` and change no result.
 
     Raises ValueError (StoreError, SplitError) for settings or shards that do not fit or an empty training split,
-    DeviceError where a cluster job sees no GPU, TrainingError where too many batches fail.
+    DeviceError where a cluster job sees no GPU, TrainingError where too many batches fail, TeamError where one of
+    several processes ends before its time.
     """
-    started = time.perf_counter()
     checked = RunSettings.parse(architecture, settings)
-    torch.set_num_threads(threads or checked.training.threads)
-    run = _prepare(shards, checked, experiment, architecture, seed, gpus)
-    arrays = collect(run.train)
+    device = choose_device(gpus, cuda_available=torch.cuda.is_available(), environment=os.environ)
+    size = team_size(device, gpus=gpus, processes=processes)
+    names = (experiment, architecture, seed)
+    arguments = (list(shards), Path(output_dir), names, checked, device, (threads or checked.training.threads))
+    return run_team(_train, size, device, arguments)
+
+
+def team_size(device: str, *, gpus: int, processes: int) -> int:
+    """Return how many processes train: one per GPU asked for and there, or `processes` on the CPU."""
+    if device != "cuda":
+        return max(1, processes)
+    visible = torch.cuda.device_count()
+    if visible < gpus:
+        log.warning("%d GPUs were asked for and %d are there: training on %d", gpus, visible, visible)
+    return min(gpus, visible)
+
+
+def _train(
+    team: Team,
+    shards: Sequence[str | Path],
+    folder: Path,
+    names: tuple[str, str, int],
+    settings: RunSettings,
+    device: str,
+    threads: int,
+) -> Path:
+    """Train as one of the team's processes; see train_run."""
+    started = time.perf_counter()
+    torch.set_num_threads(max(1, threads // team.size))
+    run = _prepare(team, shards, settings, names, device)
+    arrays = run.train.normalisation_arrays()
     model = _new_model(run, arrays)
-    weight = DistanceWeight.fit(run.train.u[:, 0], checked.training.distance_power)
-    folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_split(folder / "split.csv", run)
-    state, notes = _fit(run, model, weight, folder)
+    training = settings.training
+    weight = DistanceWeight.fit(run.train.u[:, 0], training.distance_power)
+    task = DeltaTask(weight, training.mape_epsilon, run.data.unit)
+    path = folder / f"final_model_{run.experiment}_learning.pt"
+    if team.rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_split(folder / "split.csv", run)
+    state, notes = _fit(run, model, task, folder)
+    if team.rank:
+        return path
     if not len(run.split["test"]):
         notes.append("test set empty: no test metrics")
         log.warning("the test set is empty: there will be no test metrics")
-    path = folder / f"final_model_{experiment}_learning.pt"
     write_history(folder / "history.csv", state.history)
     seconds = round(time.perf_counter() - started, 2)
-    _write_json(folder / "training.json", training_record(run, model, state, notes) | {"seconds": seconds})
-    save_model(path, model, checkpoint_meta(run, arrays, model, weight, state))
+    write_json(folder / "training.json", training_record(run, model, state, notes) | {"seconds": seconds})
+    save_model(path, model, checkpoint_meta(run, arrays, model, task, state))
     log.info("wrote %s", path)
     return path
 
 
 def _prepare(
-    shards: Sequence[str | Path], settings: RunSettings, experiment: str, architecture: str, seed: int, gpus: int
+    team: Team, shards: Sequence[str | Path], settings: RunSettings, names: tuple[str, str, int], device: str
 ) -> Run:
-    """Choose device and precision, read and check the shards, split the samples."""
-    device = choose_device(gpus, cuda_available=torch.cuda.is_available(), environment=os.environ)
+    """Choose the precision, read and check the shards, split the samples."""
+    experiment, architecture, seed = names
     capability = torch.cuda.get_device_capability() if device == "cuda" else None
     precision = choose_precision(settings.training.precision, device, capability)
     data = CachedDimerDataset(shards, expected=settings.graph_settings().identity(), dtype=_dtype(precision))
     labels = data.systems if settings.split.by == "system" else data.groups
     shares = settings.split.model_dump(include={"validation", "test", "folds"})
     split = split_groups(labels, seed=seed, **shares)
-    counts = ", ".join(f"{len(rows)} {name}" for name, rows in split.items())
-    log.info("%s, seed %d on %s in %s: %s samples", architecture, seed, device, precision, counts)
-    return Run(experiment, architecture, seed, settings, device, precision, data, split)
+    if team.rank == 0:
+        counts = ", ".join(f"{len(rows)} {name}" for name, rows in split.items())
+        where = device if team.size == 1 else f"{device} in {team.size} processes"
+        log.info("%s, seed %d on %s in %s: %s samples", architecture, seed, where, precision, counts)
+    return Run(experiment, architecture, seed, settings, device, precision, data, split, team)
 
 
 def _dtype(precision: str) -> torch.dtype:
@@ -128,11 +151,12 @@ def _new_model(run: Run, arrays: Mapping[str, torch.Tensor]) -> DeltaModel:
     return model
 
 
-def _fit(run: Run, model: DeltaModel, weight: DistanceWeight, folder: Path) -> tuple[RunState, list[str]]:
+def _fit(run: Run, model: DeltaModel, task: DeltaTask, folder: Path) -> tuple[RunState, list[str]]:
     """Train on the augmented training samples; order and augmentation depend on seed and epoch alone."""
     training, validation = run.settings.training, run.data.select(run.split["validation"])
     train = run.data.select(run.split["train"], rotate=training.rotate, jitter=training.jitter, seed=run.seed)
     batch: dict[str, Any] = {"batch_size": training.batch_size, "device_type": run.device}
+    batch |= {"rank": run.team.rank, "world_size": run.team.size}
     key = run_key(
         run.settings,
         architecture=run.architecture,
@@ -145,80 +169,58 @@ def _fit(run: Run, model: DeltaModel, weight: DistanceWeight, folder: Path) -> t
         make_loader(train, shuffle=True, seed=run.seed, **batch),
         make_loader(validation, **batch) if len(validation) else None,
         training,
-        weight,
+        task,
         folder,
-        Setting(run.seed, key, run.device, run.precision, run.data.unit),
+        Setting(run.seed, key, run.device, run.precision, run.team),
     )
 
 
-def collect(data: Any) -> dict[str, torch.Tensor]:
-    """Return the arrays that a model's normalisation is fitted on, and the atomic numbers, of samples as they stand."""
-    samples = [data[i] for i in range(len(data))]
-    names = ("u", "y", "atomic_node_attr", "field_node_features", "z_atoms")
-    return {name: torch.cat([getattr(sample, name) for sample in samples]) for name in names}
+def fit(
+    model: torch.nn.Module,
+    train_loader: Any,
+    validation_loader: Any | None,
+    training: Training,
+    task: Task,
+    folder: Path,
+    setting: Setting,
+) -> tuple[RunState, list[str]]:
+    """Train `model` in place and return the course of the run and notes for its record.
 
-
-def _monitor(run: Run) -> str:
-    has_validation = len(run.split["validation"]) > 0
-    return f"validation {run.settings.training.monitor}" if has_validation else "training loss"
-
-
-def training_record(run: Run, model: DeltaModel, state: RunState, notes: Sequence[str]) -> dict[str, Any]:
-    """Return what training.json says about how the run went."""
-    return {
-        "device": run.device,
-        "precision": run.precision,
-        "epochs_run": len(state.history),
-        "best_epoch": state.best_epoch,
-        "best_value": state.best_value,
-        "monitor": _monitor(run),
-        "stopped_reason": state.stopped,
-        "bad_batches": state.bad_batches,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "notes": list(notes),
-    }
-
-
-def checkpoint_meta(
-    run: Run, arrays: Mapping[str, torch.Tensor], model: DeltaModel, weight: DistanceWeight, state: RunState
-) -> dict[str, Any]:
-    """Return what a checkpoint says beside the weights: all that prediction and evaluation need, as plain values."""
-    train, graph_settings = run.train, run.settings.graph_settings()
-    distances = train.u[:, 0] / run.data.length_scale
-    return {
-        "psigraph_version": __version__,
-        "experiment": run.experiment,
-        "architecture": run.architecture,
-        "seed": run.seed,
-        "hyperparameters": dict(model.hyperparameters),
-        "graphset": {**graph_settings.identity(), "level_name": graph_settings.level_name},
-        "split": run.settings.split.model_dump(mode="json"),
-        "training": run.settings.training.model_dump(mode="json"),
-        "shard_digests": dict(run.data.digests),
-        "loss_weight": weight.as_dict(),
-        "elements": sorted(arrays["z_atoms"].unique().tolist()),
-        "training_ranges": {
-            "n_atoms": [int(train.n_atoms.min()), int(train.n_atoms.max())],
-            "R_angstrom": [float(distances.min()), float(distances.max())],
-            "charges": np.unique(np.sort(train.charges, axis=1), axis=0).tolist(),
-            "n_samples": len(train),
-        },
-        "best_epoch": state.best_epoch if len(run.split["validation"]) else None,
-        "epochs_run": len(state.history),
-        "monitor": _monitor(run),
-    }
-
-
-def _write_split(path: Path, run: Run) -> None:
-    data = run.data
-    sides = {int(row): name for name, rows in run.split.items() for row in rows}
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SPLIT_COLUMNS)
-        for row in range(len(data)):
-            writer.writerow([row, data.ids[row], data.groups[row], data.systems[row], sides[row]])
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    Without a validation set early stopping watches the training loss. `folder` gets history.csv and last.ckpt; a
+    last.ckpt with the same key is resumed from. Afterwards the model carries the best weights, or the last where there
+    is no validation set (their average where `ema_decay` asks for one). Loaders give this process's share of every
+    global batch. Raises TrainingError where too many batches of an epoch fail.
+    """
+    notes: list[str] = []
+    if not validation_loader:
+        notes.append("validation set empty: early stopping watched the training loss and the last weights were kept")
+        log.warning("the validation set is empty: early stopping watches the training loss, the last weights are kept")
+    path = choose_execution(training.execution, has_kernel=has_kernel(model, setting.device), device=setting.device)
+    execution = Execution(model, path)
+    train, validation = Stream(train_loader), Stream(validation_loader) if validation_loader else None
+    module = TrainingModule(
+        model, training, task, train, validation, seed=setting.seed, predict=execution, team=setting.team
+    )
+    recorder = Recorder(folder, training, setting.key, keep_best=validation is not None)
+    found = find_resumable(folder / "last.ckpt", setting.key)
+    stopping = EarlyStopping("monitored", patience=training.patience, mode="min", check_on_train_epoch_end=True)
+    if found is not None:
+        recorder.state = RunState(**found["recorder"])
+        module.restore(found["run"])
+        stopping.load_state_dict(found["stopping"])
+        train.start = found["batches"]
+        where = f"epoch {found['epochs']}" + (f" and batch {train.start} of the next" if train.start else "")
+        log.info("resuming from %s after %s, of %d epochs", folder / "last.ckpt", where, training.epochs)
+    if recorder.state.stopped:
+        log.info("training was over already: %s", recorder.state.stopped)
+    else:
+        with quiet(), matmul_precision("high"), resumable():
+            trainer = make_trainer(training, [stopping, recorder], folder, setting)
+            begin_after(trainer, found["epochs"] if found is not None else 0)
+            trainer.fit(module, train, validation)
+    notes += notes_of(execution, module, recorder.state)
+    model.to("cpu")
+    weights = recorder.state.best_weights or recorder.state.last_weights
+    assert weights is not None, "the run is over"
+    model.load_state_dict(weights)
+    return recorder.state, notes

@@ -1,176 +1,234 @@
-"""One optimisation step, one validation step and the epoch's sums, for every architecture, on Lightning."""
+"""The training of every architecture and family, on Lightning: steps, validation, and what an epoch's line says."""
 
-import logging
-import math
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from psigraph import metrics
 from psigraph.config import Training
-from psigraph.models.base import DeltaModel
-from psigraph.models.shapes import globals_by_graph
-from psigraph.training.losses import DistanceWeight, distance_weighted_l1_on_vref_loss
-from psigraph.training.resume import KEY
-
-log = logging.getLogger(__name__)
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what to do."""
+from psigraph.training.ema import WeightAverage
+from psigraph.training.epoch import Epoch, Sums, look_every
+from psigraph.training.optimisation import Accumulation, Optimisation
+from psigraph.training.stream import NOTHING, Stream
+from psigraph.training.task import Task
+from psigraph.training.team import Team
 
 
 class TrainingModule(pl.LightningModule):
-    """Train `model` on the distance-weighted L1 loss of V_ref (spec/delta.md §5, §6).
+    """Train `model` on the loss of `task` (spec/delta.md §5, §6).
 
-    Optimisation is manual, so that an error anywhere in a batch (forward, backward, optimiser) can skip that batch; too
-    many of them stop the run with the first error. Lightning still does precision, gradient scaling, devices and loops.
-    `predict` stands in for the model where it was compiled.
+    Optimisation is manual: a batch that raises or is not finite is skipped (see Optimisation), up to a share of an
+    epoch's batches. Lightning does precision, devices and loops. `predict` is the model on one of its paths
+    (see Execution). `state_dict` of the run, from which a killed one goes on: `run_state`, `restore`.
     """
 
     def __init__(
         self,
-        model: DeltaModel,
+        model: nn.Module,
         settings: Training,
-        weight: DistanceWeight,
+        task: Task,
+        train: Stream,
+        validation: Stream | None,
         *,
-        batches: int,
-        validation_batches: int,
-        seed: int,
-        key: Mapping[str, Any] | None = None,
-        predict: Callable[[Any], Tensor] | None = None,
+        seed: int = 0,
+        predict: Callable[[Any], Any] | None = None,
+        team: Team | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         self.predict = predict or model.__call__
-        self.settings, self.weight, self.seed, self.key = settings, weight, seed, dict(key or {})
-        self.batches, self.validation_batches = batches, validation_batches
-        self._start_epoch()
-
-    def _start_epoch(self) -> None:
-        self.loss_sum, self.graphs, self.bad_batches = 0.0, 0, 0
-        self.bad = {"training": 0, "validation": 0}
-        self.first_error: BaseException | None = None
-        self.predicted: list[Tensor] = []
-        self.reference: list[Tensor] = []
-        self.started = time.perf_counter()
+        self.settings, self.task, self.seed, self.team = settings, task, seed, team or Team()
+        self.train_stream, self.validation_stream = train, validation
+        self.accumulation = Accumulation(settings.accumulate, settings.batch_size)
+        self.average: WeightAverage | None = None
+        self.optimisation: Optimisation | None = None
+        self.values: dict[str, float] | None = None
+        self._resumed: Mapping[str, Any] | None = None
 
     # set-up
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.settings.lr)
-        steps = scheduler_steps(self.settings.epochs, self.batches, self.settings.min_scheduler_steps)
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.settings.lr, total_steps=steps, pct_start=self.settings.pct_start
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.settings.lr, fused=True)
+        return [optimizer], [scheduler(optimizer, self.settings, self.train_stream.whole)]
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[KEY] = self.key
+    def on_train_start(self) -> None:
+        """Take over the state of a killed run, now that everything is on its device."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        schedule: Any = self.lr_schedulers()
+        self.lr_scheduler = schedule
+        if self.settings.ema_decay is not None:
+            self.average = WeightAverage(list(self.model.parameters()), self.settings.ema_decay)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self.optimisation = Optimisation(
+            self.model,
+            self.loss,
+            self.settings,
+            optimizer,
+            accumulation=self.accumulation,
+            scaler=scaler,
+            team=self.team,
+            average=self.average,
+        )
+        if self._resumed is not None:
+            optimizer.load_state_dict(self._resumed["optimizer"])
+            schedule.load_state_dict(self._resumed["scheduler"])
+            if scaler is not None:
+                scaler.load_state_dict(self._resumed["scaler"])
+            if self.average is not None:
+                self.average.load_state_dict(self._resumed["average"])
+
+    def run_state(self) -> dict[str, Any]:
+        """Return all that the rest of the run depends on, up to the last batch."""
+        made = self.optimisation
+        assert made is not None, "the run has begun"
+        self.epoch.look()
+        self.epoch.stop_clock()
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": made.optimizer.state_dict(),
+            "scheduler": self.lr_scheduler.state_dict(),
+            "scaler": made.scaler.state_dict() if made.scaler is not None else None,
+            "average": self.average.state_dict() if self.average is not None else None,
+            "parts": self.accumulation.parts,
+            "parts_note": self.accumulation.note,
+            "lr": self.lr,
+            "seconds": time.perf_counter() - self.started,
+            "sums": self.epoch.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `run_state`; what needs a device is taken over at the start of training."""
+        self._resumed = state
+        self.model.load_state_dict(state["model"])
+        self.accumulation.parts, self.accumulation.note = state["parts"], state["parts_note"]
 
     # steps
 
     def on_train_epoch_start(self) -> None:
-        self._start_epoch()
-        # Whatever draws random numbers in a model must not depend on whether the run was resumed.
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
-        loader: Any = self.trainer.train_dataloader
-        if hasattr(loader, "set_epoch"):
-            loader.set_epoch(self.current_epoch)
-        self.lr = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        resumed, self._resumed = self._resumed, None
+        stream, settings = self.train_stream, self.settings
+        self.number = stream.start
+        self.values = None
+        self.started = time.perf_counter()
+        self.lr = float(self.lr_scheduler.get_last_lr()[0])
+        sums = None
+        if resumed is not None and stream.start:
+            sums, self.lr = Sums(**resumed["sums"]), resumed["lr"]
+            self.started -= resumed["seconds"]
+        every = look_every(self.device.type)
+        self.epoch = Epoch(self.current_epoch, stream.whole, settings.max_bad_batches, every, sums)
+        stream.begin_epoch(self.current_epoch)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch if batch is NOTHING or device.type == "cpu" else batch.to(device, non_blocking=True)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Take one step; a batch that raises or has no finite loss changes nothing but the counter."""
-        optimizer = self.optimizers()
-        try:
-            size = int(batch.num_graphs)
-            loss = self.loss(batch)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise FloatingPointError(f"the loss is {value}")
-            optimizer.zero_grad(set_to_none=True)  # type: ignore[union-attr]
-            self.manual_backward(loss)
-            optimizer.step()  # type: ignore[union-attr]
-            self.loss_sum += value * size
-            self.graphs += size
-        except Exception as error:  # any error of one batch is skipped, up to a limit (spec/delta.md §6)
-            self._skip("training", batch_idx, error, self.batches)
-        self.lr_schedulers().step()  # type: ignore[union-attr]
+        """Take one step; a batch that raises or is not finite changes nothing but the counter."""
+        assert self.optimisation is not None
+        self._seed(self.number)
+        self.epoch.add(self.optimisation.step(None if batch is NOTHING else batch))
+        self.lr_scheduler.step()
+        self.number += 1
 
-    def loss(self, batch: Any) -> Tensor:
-        """Return the loss of a batch, divided by its number of graphs."""
-        v_0 = globals_by_graph(batch.u, batch.num_graphs)[:, 2]
-        delta = self.predict(batch).to(v_0.dtype)
-        weights = self.weight(batch.R_internal_val.view(-1))
-        return distance_weighted_l1_on_vref_loss(delta, v_0, batch.y_true_vref.view(-1), weights, batch.num_graphs)
+    def loss(self, part: Any, size: int) -> Tensor:
+        """Return the part's share of the loss of its global batch of `size` graphs."""
+        return self.task.loss(self.predict(part), part, size)
+
+    def _seed(self, number: int) -> None:
+        """Whatever draws random numbers in a model depends on the run, the epoch, the batch and the process alone."""
+        seed = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + number) * 1_009 + self.team.rank
+        seed %= 2**63
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    # validation
+
+    def on_validation_start(self) -> None:
+        self._pause()
+        self.outcomes: list[tuple[Tensor, Tensor]] = []
+        self.bad_validation = 0
+        if self.average is not None:
+            self.average.swap()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Collect predicted and reference V_ref."""
+        """Collect predicted and reference values."""
+        if batch is NOTHING:
+            return
         try:
-            v_0 = globals_by_graph(batch.u, batch.num_graphs)[:, 2]
-            predicted = v_0 + self.predict(batch).to(v_0.dtype)
-            if not bool(torch.isfinite(predicted).all()):
-                raise FloatingPointError("a prediction is not finite")
-            self.predicted.append(predicted.cpu())
-            self.reference.append(batch.y_true_vref.view(-1).cpu())
-        except Exception as error:  # as in training_step
-            self._skip("validation", batch_idx, error, self.validation_batches)
+            for predicted, reference in self.accumulation.each(batch, self._outcome):
+                self.outcomes.append((predicted, reference))
+        except Exception as error:  # as in training
+            self.bad_validation += 1
+            self.epoch.skip("validation", batch_idx, error)
 
-    def _skip(self, stage: str, number: int, error: Exception, batches: int) -> None:
-        """Count and log a batch that was skipped. Raises TrainingError where there were too many in this epoch."""
-        self.bad[stage] += 1
-        self.bad_batches += 1
-        self.first_error = self.first_error or error
-        epoch = self.current_epoch + 1
-        log.warning("epoch %d: %s batch %d skipped (%s: %s)", epoch, stage, number, type(error).__name__, error)
-        if self.bad[stage] > self.settings.max_bad_batches * batches:
-            first = self.first_error
-            raise TrainingError(
-                f"epoch {epoch}: {self.bad[stage]} of {batches} {stage} batches failed, more than the share of "
-                f"{self.settings.max_bad_batches:g} that training.max_bad_batches allows; "
-                f"the first error was {type(first).__name__}: {first}"
-            ) from first
+    def _outcome(self, part: Any) -> tuple[Tensor, Tensor]:
+        predicted, reference = self.task.outcome(self.predict(part), part)
+        if not bool(torch.isfinite(predicted).all()):
+            raise FloatingPointError("a prediction is not finite")
+        return predicted.cpu(), reference.cpu()
+
+    def on_validation_end(self) -> None:
+        if self.average is not None:
+            self.average.swap()
+        assert self.validation_stream is not None
+        mine = [tuple(torch.cat(side).numpy() for side in zip(*self.outcomes, strict=True)), self.bad_validation]
+        everyone = self.team.gather(mine)
+        self.epoch.validated(sum(bad for _, bad in everyone), self.validation_stream.whole)
+        parts = [outcome for outcome, _ in everyone if outcome]
+        if parts:
+            self.values = self.task.evaluate(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
     # epoch
 
     def on_train_epoch_end(self) -> None:
+        if self.validation_stream is None:
+            self._pause()
+        self.train_stream.end_epoch()
         self.log("monitored", self.monitored)
 
-    @property
-    def train_loss(self) -> float:
-        """The mean loss over the graphs that took part in this epoch."""
-        return self.loss_sum / self.graphs if self.graphs else math.nan
-
-    def validation_metrics(self) -> dict[str, float] | None:
-        """Return MAE [V unit] and MAPE [%] of V_ref over the validation set, or None where it is empty."""
-        if not self.predicted:
-            return None
-        predicted, reference = torch.cat(self.predicted).numpy(), torch.cat(self.reference).numpy()
-        percent, _ = metrics.mape(predicted, reference, self.settings.mape_epsilon)
-        return {"mae": metrics.mae(predicted, reference), "mape": percent}
+    def _pause(self) -> None:
+        """The training batches of this epoch are over."""
+        self.epoch.look()
+        self.epoch.stop_clock()
 
     @property
     def monitored(self) -> float:
         """What early stopping watches: the chosen validation metric, or the training loss where there is none."""
-        values = self.validation_metrics()
-        return self.train_loss if values is None else values[self.settings.monitor]
+        return self.epoch.train_loss if self.values is None else self.values[self.settings.monitor]
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """Return a copy of the weights as validation sees them: their average where there is one."""
+        with self.average.applied() if self.average is not None else contextlib.nullcontext():
+            return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def epoch_record(self) -> dict[str, Any]:
         """Return this epoch's line of history.csv; `lr` is the learning rate at its start."""
-        values: Mapping[str, float | None] = self.validation_metrics() or {"mae": None, "mape": None}
+        values: Mapping[str, float | None] = self.values or dict.fromkeys(self.task.metrics)
         return {
             "epoch": self.current_epoch + 1,
-            "train_loss": self.train_loss,
-            "val_mape": values["mape"],
-            "val_mae": values["mae"],
-            "lr": float(self.lr),
+            "train_loss": self.epoch.train_loss,
+            **{f"val_{name}": values[name] for name in self.task.metrics},
+            "lr": self.lr,
             "seconds": round(time.perf_counter() - self.started, 3),
+            "graphs_per_s": round(self.epoch.graphs_per_s, 1),
         }
+
+
+def scheduler(optimizer: torch.optim.Optimizer, settings: Training, batches: int) -> Any:
+    """Return the learning rate's schedule over steps, `batches` of them an epoch."""
+    schedules = torch.optim.lr_scheduler
+    if settings.schedule == "warm_restarts":
+        first = settings.restart_epochs * batches
+        return schedules.CosineAnnealingWarmRestarts(optimizer, T_0=first, T_mult=settings.restart_factor)
+    steps = scheduler_steps(settings.epochs, batches, settings.min_scheduler_steps)
+    return schedules.OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps, pct_start=settings.pct_start)
 
 
 def scheduler_steps(epochs: int, batches: int, minimum: int) -> int:

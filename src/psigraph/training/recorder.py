@@ -1,9 +1,11 @@
-"""What a run remembers of its epochs: history, best weights, bad batches, and why it stopped; saved with last.ckpt."""
+"""What a run remembers of its epochs: history, best weights, bad batches, and why it stopped; and last.ckpt."""
 
 import csv
 import logging
 import math
-from collections.abc import Sequence
+import signal
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from psigraph.config import Training
 from psigraph.stores import atomic_path
+from psigraph.training.checkpoint import write_torch
+from psigraph.training.resume import KEY
 
 log = logging.getLogger(__name__)
-
-HISTORY_COLUMNS = ("epoch", "train_loss", "val_mape", "val_mae", "lr", "seconds")
 
 
 @dataclass
@@ -27,54 +30,91 @@ class RunState:
     best_epoch: int | None = None
     best_value: float | None = None
     best_weights: dict[str, torch.Tensor] | None = None
+    last_weights: dict[str, torch.Tensor] | None = None  # once the run is over
     bad_batches: int = 0
-    resumed_after: list[int] = field(default_factory=list)
+    graphs: int = 0  # trained on, over all epochs
+    train_seconds: float = 0.0
     stopped: str | None = None  # the reason, once the run is over
 
 
 class Recorder(Checkpoint):
-    """Keep the state of the run, log, and write history.csv and last.ckpt at the end of each epoch.
+    """Keep the state of the run, log, and write history.csv and last.ckpt.
 
-    Being a Checkpoint, it runs after the module's own hook and after early stopping, whose state it saves. Its hook
-    reads `epoch_record()`, `monitored` and `bad_batches` of the Lightning module.
+    last.ckpt is written at the end of each epoch, every `checkpoint_minutes` within it, and on SIGTERM. Being a
+    Checkpoint, it runs after the module's own hook and after early stopping, whose state it saves. Of several
+    processes only rank 0 writes.
     """
 
-    def __init__(self, folder: Path, *, epochs: int, log_every: int, keep_best: bool, unit: str) -> None:
+    def __init__(self, folder: Path, training: Training, key: Mapping[str, Any], *, keep_best: bool) -> None:
         self.state = RunState()
-        self.folder, self.epochs, self.log_every, self.keep_best, self.unit = folder, epochs, log_every, keep_best, unit
+        self.folder, self.training, self.key, self.keep_best = folder, training, dict(key), keep_best
+        self.saved = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.saved = time.monotonic()
+        if pl_module.team.rank:  # rank 0 decides when to end, so that all take the same steps
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
+        if (due or trainer.received_sigterm) and pl_module.number < pl_module.train_stream.whole:
+            self._save(trainer, pl_module, pl_module.current_epoch, pl_module.number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         record, value = pl_module.epoch_record(), pl_module.monitored
-        epoch, state = record["epoch"], self.state
+        epoch, state, sums = record["epoch"], self.state, pl_module.epoch.sums
         state.history.append(record)
-        state.bad_batches += pl_module.bad_batches
+        state.bad_batches += sums.bad + pl_module.epoch.bad_validation
+        state.graphs += sums.graphs
+        state.train_seconds += sums.train_seconds
         if math.isfinite(value) and (state.best_value is None or value < state.best_value):
             state.best_epoch, state.best_value = epoch, value
             if self.keep_best:
-                weights = pl_module.model.state_dict()
-                state.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        if epoch >= self.epochs:
+                state.best_weights = pl_module.kept_weights()
+        if epoch >= self.training.epochs:
             state.stopped = "all epochs done"
         elif trainer.should_stop:
             state.stopped = stop_reason(trainer, value)
-        if epoch == 1 or epoch % self.log_every == 0 or state.stopped:
-            log.info("%s", self._line(record))
-            write_history(self.folder / "history.csv", state.history)
         if state.stopped:
-            log.info("training is over after epoch %d: %s", epoch, state.stopped)
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+            state.last_weights = pl_module.kept_weights()
+        self._report(epoch, record, pl_module)
+        self._save(trainer, pl_module, epoch, 0)
 
-    def state_dict(self) -> dict[str, Any]:
-        return asdict(self.state)
+    def _report(self, epoch: int, record: Mapping[str, Any], pl_module: Any) -> None:
+        state = self.state
+        if pl_module.team.rank == 0 and (epoch == 1 or epoch % self.training.log_every == 0 or state.stopped):
+            log.info("%s", self._line(record, pl_module.task))
+            write_history(self.folder / "history.csv", state.history)
+            if state.stopped:
+                log.info("training is over after epoch %d: %s", epoch, state.stopped)
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.state = RunState(**state_dict)
+    def _save(self, trainer: pl.Trainer, pl_module: Any, epochs: int, batches: int) -> None:
+        """Write last.ckpt: the run after this many whole epochs and batches of the next."""
+        if pl_module.team.rank:
+            return
+        stopping: Any = trainer.early_stopping_callback
+        content = {
+            KEY: self.key,
+            "epochs": epochs,
+            "batches": batches,
+            "recorder": asdict(self.state),
+            "stopping": stopping.state_dict(),
+            "run": pl_module.run_state(),
+        }
+        write_torch(self.folder / "last.ckpt", content)
+        self.saved = time.monotonic()
+        pl_module.epoch.resume_clock()
 
-    def _line(self, record: dict[str, Any]) -> str:
-        parts = [f"epoch {record['epoch']}/{self.epochs}: training loss {record['train_loss']:.4g} {self.unit}"]
-        if record["val_mae"] is not None:
-            parts.append(f"validation MAE {record['val_mae']:.4g} {self.unit}, MAPE {record['val_mape']:.4g} %")
-        return ", ".join([*parts, f"learning rate {record['lr']:.3g}", f"{record['seconds']:.2f} s"])
+    def _line(self, record: Mapping[str, Any], task: Any) -> str:
+        parts = [
+            f"epoch {record['epoch']}/{self.training.epochs}: training loss {record['train_loss']:.4g} {task.unit}"
+        ]
+        found = [(name, unit) for name, unit in task.metrics.items() if record[f"val_{name}"] is not None]
+        if found:
+            figures = (f"{name.upper()} {record[f'val_{name}']:.4g} {unit}" for name, unit in found)
+            parts.append(f"validation {', '.join(figures)}")
+        parts += [f"learning rate {record['lr']:.3g}", f"{record['seconds']:.2f} s"]
+        return ", ".join([*parts, f"{record['graphs_per_s']:.3g} graphs/s"])
 
 
 def stop_reason(trainer: pl.Trainer, value: float) -> str:
@@ -85,10 +125,10 @@ def stop_reason(trainer: pl.Trainer, value: float) -> str:
     return f"no improvement in {stopping.patience} epochs"
 
 
-def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write one line per epoch; what a run does not have stays empty."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HISTORY_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow({name: "" if value is None else value for name, value in row.items()})

@@ -1,4 +1,4 @@
-"""Resuming a killed run from last.ckpt: written atomically at the end of every epoch, used only where it fits."""
+"""Resuming a killed run from last.ckpt: written atomically, used only where it fits."""
 
 import logging
 from collections.abc import Mapping
@@ -6,24 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
-
-from psigraph.training.checkpoint import write_torch
 
 log = logging.getLogger(__name__)
 
-#: Where the run's key stands in a Lightning checkpoint.
+#: Where the run's key stands in last.ckpt.
 KEY = "psigraph_key"
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning checkpoints through a temporary file and os.replace, read with weights_only=True."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write_torch(path, checkpoint)
-
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def find_resumable(path: Path, key: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -22,7 +22,7 @@ from psigraph.config import ARCHITECTURES, Graphset, Level, Section, Split, Trai
 from psigraph.graphs.settings import GraphSettings
 
 #: Keys of `training` that change how a run is made and not what it gives.
-_IRRELEVANT = ("log_every", "threads", "memory_mb", "runtime_min")
+_IRRELEVANT = ("accumulate", "checkpoint_minutes", "log_every", "threads", "memory_mb", "runtime_min")
 
 
 class RunSettings(Section):
@@ -81,7 +81,7 @@ def code_digest() -> str:
     root = Path(psigraph.__file__).parent
     files = [root / "fields.py", root / "metrics.py"]
     for package in ("models", "training", "graphs"):
-        files += sorted((root / package).glob("*.py"))
+        files += sorted(file for kind in ("*.py", "*.cpp") for file in (root / package).rglob(kind))
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
