@@ -4,7 +4,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 RUN = if [ -d .conda/ml ]; then export PSIGRAPH_PSI4_PYTHON="$$PWD/.conda/psi4/bin/python" PATH="$$PWD/.conda/ml/bin:$$PATH"; \
       else export PATH="$$PWD/.venv/bin:$$PATH"; fi;
 
-.PHONY: all test check ci setup clean help
+.PHONY: all test check ci setup benchmarks clean help
 
 all: setup
 	@$(RUN) snakemake --cores $(CORES) all
@@ -25,6 +25,11 @@ ci: ## what .ci/run runs
 setup:
 	@envs/setup.sh
 
+benchmarks: ## what every speed claim rests on; results/benchmarks/*.json and docs/performance.md
+	@envs/setup.sh benchmark
+	@$(RUN) for name in delta_step graph_build loading quantum; do python benchmarks/$$name.py || exit 1; done; \
+	  python benchmarks/page.py
+
 clean: ## removes everything computed, Psi4 results included
 	rm -rf results .snakemake
 
@@ -32,5 +37,6 @@ help:
 	@echo "make all     set-up, then the default workflow on $(CORES) cores (CORES=n changes that)"
 	@echo "make test    set-up, then the tests"
 	@echo "make check   lint, format, types, workflow lint"
+	@echo "make benchmarks  what every speed claim rests on (an hour on two quiet cores); writes docs/performance.md"
 	@echo "make clean   removes results/, Psi4 results included"
 	@echo "After make: source .venv/bin/activate; snakemake --cores 8 all"

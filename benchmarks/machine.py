@@ -21,6 +21,15 @@ def describe() -> dict[str, Any]:
     }
 
 
+def device(kind: str) -> str:
+    """Return what computes: the GPU's name, or cpu."""
+    if kind != "cuda":
+        return kind
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
 def _field(path: str, name: str) -> str:
     file = Path(path)
     lines = file.read_text().splitlines() if file.exists() else []

@@ -1,0 +1,93 @@
+"""Writes docs/performance.md and its plot from the benchmarks' files: python benchmarks/page.py [--folder DIR]."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+DOCS = Path(__file__).parents[1] / "docs"
+#: Benchmark: what its page says before the ratios.
+BENCHMARKS = {
+    "delta_step": "One training step of DeltaCoupling against the same model in plain e3nn "
+    "(`benchmarks/delta_step.py`). `plain-x4` holds four copies of each harmonic, as the model was first written down; "
+    "`plain-x1` holds one, which is as expressive; `shipped` is another plain e3nn implementation. `kernel`, `compile` "
+    "and `torch` are settings of `training.execution`.",
+    "graph_build": "Structure and quantum stores to graph shards (`benchmarks/graph_build.py`).",
+    "loading": "Shards to batches (`benchmarks/loading.py`).",
+    "quantum": "The quantum stage against bare Psi4 (`benchmarks/quantum.py`).",
+}
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page of the benchmarks that have results."""
+    lines = ["# Performance", "", "Written by `make benchmarks`. Every figure is a ratio measured in one run.", ""]
+    lines += ["![cost against size](performance.svg)", ""]
+    for name, text in BENCHMARKS.items():
+        if name not in results:
+            continue
+        machine = results[name]["machine"]
+        where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+        where += f", {machine['threads']} threads" if "threads" in machine else ""
+        where += f", on {machine['device']}" if machine.get("device", "cpu") != "cpu" else ""
+        lines += [f"## {name}", "", text, "", f"Measured on {where}.", "", "| ratio | |", "|---:|---|"]
+        lines += [f"| {_short(value)} | {key} |" for key, value in results[name]["ratios"].items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def plot(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw the cost of a training step and of building graphs against the size of molecules and of the dataset."""
+    matplotlib.use("Agg")
+    plt.rcParams["svg.hashsalt"] = "psigraph"
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    rows = results.get("delta_step", {}).get("by_size", [])
+    for name in dict.fromkeys(row["implementation"] for row in rows):
+        points = [(row["atoms"][0], row["train_ms_per_graph"]) for row in rows if row["implementation"] == name]
+        axes[0].plot(*zip(*points, strict=True), "o-", label=name)
+    axes[0].set(xlabel="atoms", ylabel="training step [ms per dimer]", title="DeltaCoupling, batches of 32")
+    series = results.get("graph_build", {}).get("series", {})
+    for label, values in series.get("dimer size", {}).items():
+        if label != "atoms":
+            axes[1].plot(series["dimer size"]["atoms"], values, "o-", label=f"cutoff {label}")
+    axes[1].set(xlabel="atoms", ylabel="building [µs of CPU per dimer]", title="graphs against molecule size")
+    by_dataset = series.get("dataset size", {})
+    for label in ("cpu", "all in"):
+        if label in by_dataset:
+            name = {"cpu": "building", "all in": "with the process's start"}[label]
+            axes[2].plot(by_dataset["dimers"], by_dataset[label], "o-", label=name)
+    axes[2].set(xlabel="dimers", ylabel="building [µs of CPU per dimer]", title="graphs against dataset size, 5 Å")
+    for axis in axes:
+        axis.set(xscale="log", yscale="log")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("results/benchmarks"))
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    args = parser.parse_args()
+    files = {name: args.folder / f"{name}.json" for name in BENCHMARKS}
+    results = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+    missing = [name for name in BENCHMARKS if name not in results]
+    if missing:
+        print(f"no results of {', '.join(missing)} in {args.folder}; run: make benchmarks")
+    args.docs.mkdir(parents=True, exist_ok=True)
+    (args.docs / "performance.md").write_text(page(results), encoding="utf-8")
+    plot(results, args.docs / "performance.svg")
+    print(f"wrote {args.docs / 'performance.md'}")
+
+
+if __name__ == "__main__":
+    main()
