@@ -6,7 +6,8 @@ formats       graphs/s of shuffled batches of 32 without augmentation, 25 atoms,
               of PyG's InMemoryDataset and of LMDB (where the package lmdb is installed) with PyG's loader
 augmentation  time of a batch of random dimers of 20 to 40 atoms at 12 Å with rotation, and with new pairs after jitter,
               over that without
-training      share of loading with rotation and jitter in the time of a DeltaCoupling training step, 2 threads
+training      time of loading with rotation and jitter over that of a DeltaCoupling training step, 1 and 2 threads; left
+              out where other processes took the cores
 many          peak memory with 10 million small graphs in 1, 10 and 100 shards, over that with 1; the files, 5 GB
               at a time, are deleted at once
 """
@@ -34,6 +35,7 @@ from psigraph.models import build_model
 
 BATCH = 32
 FORMATS = 20_000  # graphs
+ENOUGH = 0.75  # of a core for each thread, or the machine was too busy to time a training step
 MEMORY = 256 * 2**20  # bytes that the 10 million graphs may take
 
 
@@ -79,7 +81,7 @@ def augmentation(dataset: CachedDimerDataset, batch_size: int) -> dict[str, floa
 
 
 def training(dataset: CachedDimerDataset, batch_size: int, steps: int) -> dict[str, float]:
-    """Return the milliseconds of a step without its batch and of making the batch: means over many steps."""
+    """Return the milliseconds of a step without its batch and of making the batch, means, and the cores it got."""
     torch.manual_seed(0)
     model = build_model("delta_coupling", {}, cutoff=CUTOFF, length_scale=SCALE, atom_width=3)
     chosen = dataset.select(range(len(dataset)), rotate=True, jitter=0.01)
@@ -88,10 +90,10 @@ def training(dataset: CachedDimerDataset, batch_size: int, steps: int) -> dict[s
     loader = make_loader(chosen, batch_size, shuffle=True)
     block = loader.plan.block_batches  # made at once, so that whole blocks are timed, after one to warm up
     steps = min(-(-steps // block) * block, len(loader) // block * block - block)
-    loading = computing = 0.0
+    loading = computing = used = 0.0
     batches = iter(loader)
     for number in range(block + steps):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         batch = next(batches)
         loaded = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
@@ -100,7 +102,9 @@ def training(dataset: CachedDimerDataset, batch_size: int, steps: int) -> dict[s
         if number >= block:
             loading += loaded - start
             computing += time.perf_counter() - loaded
-    return {"loading": 1000 * loading / steps, "step": 1000 * computing / steps}
+            used += time.process_time() - cpu
+    cores = used / (loading + computing)
+    return {"loading": 1000 * loading / steps, "step": 1000 * computing / steps, "cores": cores}
 
 
 def many(scratch: Path, n: int, shards: int, quick: bool) -> dict[str, float]:
@@ -162,10 +166,15 @@ def measure(scratch: Path, graphs: int, quick: bool) -> dict[str, Any]:
             cost = result["augmentation"][f"ms a batch, B={size}"] = augmentation(dataset, size)
             for name in ("rotation", "rotation and jitter"):
                 ratios[f"time of a batch with {name} over none, B={size}"] = cost[name] / cost["none"]
-        torch.set_num_threads(2)
-        for size in (5, 32):
-            cost = result["training"][f"ms a batch, B={size}"] = training(dataset, size, 40 if quick else 120)
-            ratios[f"loading and augmentation over training step, B={size}"] = cost["loading"] / cost["step"]
+        for threads, size in ((1, 5), (1, 32), (2, 5), (2, 32)):
+            torch.set_num_threads(threads)
+            cost = training(dataset, size, 40 if quick else 120)
+            where = f"B={size}, {threads} threads"
+            result["training"][f"ms a batch, {where}"] = cost
+            if cost["cores"] < ENOUGH * threads:  # the step is then slowed down more than loading is
+                print(f"{where}: only {cost['cores']:.2f} cores were free; no share of loading is stated")
+            else:
+                ratios[f"loading and augmentation over training step, {where}"] = cost["loading"] / cost["step"]
     if graphs:
         found_many = {shards: many(scratch, graphs, shards, quick) for shards in (1, 10, 100)}
         result["many"] = {"graphs": graphs, "memory_mib": MEMORY / 2**20, "shards": found_many}
@@ -181,7 +190,7 @@ def show(result: dict[str, Any]) -> None:
         for title, figures in result[kind].items():
             unit = "graphs/s" if kind == "formats" else "ms"
             for name, value in figures.items():
-                print(f"{value:12.3f}  {unit}  {title}: {name}")
+                print(f"{value:12.3f}  {'cores' if name == 'cores' else unit}  {title}: {name}")
     for shards, found in result.get("many", {}).get("shards", {}).items():
         print(
             f"{found['peak_mib']:12.0f}  MiB peak with {result['many']['graphs']} graphs in {shards} shards "

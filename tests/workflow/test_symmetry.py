@@ -1,5 +1,6 @@
 """A trained model on real dimers: turned, mirrored or renumbered, they have the same ΔV, as tensors or as raw files."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from psigraph.config import XyzFolder
+from psigraph.graphs.batch import GraphBatch
 from psigraph.graphs.build import build_shard
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.multipoles import field_representation
@@ -53,30 +55,32 @@ def test_rotated_and_mirrored_dimers(
 ) -> None:
     data = CachedDimerDataset(sorted(undisturbed.glob("results/graphs/tiny/*.h5")), dtype=torch.float64)
     batch = data.batch(range(len(data)))
-    moved = batch.clone()
-    moved.pos_atoms = batch.pos_atoms @ torch.from_numpy(matrix).T
-    moved.field_node_features = batch.field_node_features @ torch.from_numpy(field_representation(matrix[None])[0]).T
+    moved = replace(
+        batch,
+        pos_atoms=batch.pos_atoms @ torch.from_numpy(matrix).T,
+        field_node_features=batch.field_node_features @ torch.from_numpy(field_representation(matrix[None])[0]).T,
+    )
     model = trained(checkpoint, dtype)
     with torch.no_grad():
         assert_equal(model, *(model(_cast(item, dtype)) for item in (batch, moved)))
 
 
-def _cast(batch: object, dtype: torch.dtype) -> object:
+def _cast(batch: GraphBatch, dtype: torch.dtype) -> GraphBatch:
     """Return the batch with its floating-point tensors in `dtype`."""
-    return batch.clone().apply(lambda t: t.to(dtype) if t.is_floating_point() else t)  # type: ignore[attr-defined]
+    values = {field.name: batch[field.name] for field in fields(batch)}
+    floating = {name: v for name, v in values.items() if torch.is_tensor(v) and v.is_floating_point()}
+    return replace(batch, **{name: value.to(dtype) for name, value in floating.items()})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_renumbered_atoms(undisturbed: Path, checkpoint: Path, dtype: torch.dtype) -> None:
     data = CachedDimerDataset(sorted(undisturbed.glob("results/graphs/tiny/*.h5")), dtype=dtype)
     batch = data.batch(range(len(data)))
-    order = torch.from_numpy(np.random.default_rng(0).permutation(batch.num_nodes))
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(batch.z_atoms)))
     order = order[torch.argsort(batch.z_atoms_batch[order], stable=True)]  # graphs stay in their places
     assert not torch.equal(order, torch.arange(len(order)))
-    moved = batch.clone()
-    for name in ("z_atoms", "pos_atoms", "atomic_node_attr"):
-        moved[name] = batch[name][order]
-    moved.edge_index_atoms = torch.argsort(order)[batch.edge_index_atoms]
+    by_atom = {name: batch[name][order] for name in ("z_atoms", "pos_atoms", "atomic_node_attr")}
+    moved = replace(batch, **by_atom, pairs=torch.argsort(order)[batch.pairs])
     model = trained(checkpoint, dtype)
     with torch.no_grad():
         assert_equal(model, model(batch), model(moved))
