@@ -116,6 +116,8 @@ class DeltaCoupling(DeltaModel):
     the cutoff).
     """
 
+    knots_rbf: Tensor
+
     def __init__(
         self,
         *,
@@ -143,9 +145,11 @@ class DeltaCoupling(DeltaModel):
         self.attributes = atom_attributes(atom_width)
         self.field_attributes = nn.Parameter(torch.randn(ATTRIBUTES))
         self.harmonics = o3.SphericalHarmonics(HARMONICS, normalize=False, normalization="component")
-        self.knots = KNOTS * num_rbf
         self.rbf = RadialBesselBasisLayer(num_rbf, self.cutoff)
         self.rbf_field = RadialBesselBasisLayer(num_rbf, field_cutoff * length_scale)
+        self.knots = KNOTS * num_rbf
+        knots_rbf = self.rbf(torch.linspace(0, self.cutoff, self.knots))  # (knots, num_rbf)
+        self.register_buffer("knots_rbf", knots_rbf, persistent=False)
         self.layers = nn.ModuleList(PointsConvolutionIntegrated(num_rbf, hidden) for _ in range(num_conv_layers))
         self.head = nn.Sequential(
             nn.Linear(SCALARS + 2 + 4, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 1)
@@ -213,9 +217,8 @@ class DeltaCoupling(DeltaModel):
         exact = r_atoms.dtype == torch.float64 or len(r_atoms) + len(r_field) <= self.knots
         if exact or r_atoms.requires_grad:
             return torch.cat([self.rbf(r_atoms), self.rbf_field(r_field)]), None
-        knots = torch.linspace(0, self.cutoff, self.knots, dtype=r_atoms.dtype, device=r_atoms.device)
         x = torch.cat([r_atoms / self.rbf.cutoff, r_field / self.rbf_field.cutoff])
-        return self.rbf(knots), interpolation(x, self.knots)
+        return self.knots_rbf, interpolation(x, self.knots)
 
     def states(self, x: Tensor, attr: Tensor, edges: Edges) -> list[Tensor]:
         """Return the states (M, 16) after each layer; every second layer adds the state of two layers before."""

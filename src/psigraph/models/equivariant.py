@@ -25,6 +25,8 @@ class AttributeLinear(nn.Module):
     out_w = Σ_uv W_uvw x_u a_v / sqrt(U V) within each irrep, W normal at the start.
     """
 
+    scale: Tensor
+
     def __init__(self, irreps_in: o3.Irreps, attributes: int, irreps_out: o3.Irreps) -> None:
         super().__init__()
         irreps_in, irreps_out = o3.Irreps(irreps_in).simplify(), o3.Irreps(irreps_out).simplify()
@@ -33,6 +35,14 @@ class AttributeLinear(nn.Module):
         self.shapes = [(mul, attributes, irreps_out.count(ir)) for mul, ir in irreps_in]
         self.sizes = [u * v * w for u, v, w in self.shapes]
         self.weight = nn.Parameter(torch.randn(sum(self.sizes)))
+        scale = [1 / sqrt(u * v) for (u, v, _), size in zip(self.shapes, self.sizes, strict=True) for _ in range(size)]
+        self.exact = torch.tensor(scale, dtype=torch.float64)
+        self.register_buffer("scale", self.exact.to(self.weight), persistent=False)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "AttributeLinear":
+        super()._apply(fn, recurse)
+        self.scale = self.exact.to(self.scale)
+        return self
 
     def forward(self, x: Tensor, attr: Tensor) -> Tensor:
         """Return (N, irreps_out.dim) of states (N, irreps_in.dim) and attributes (N, V)."""
@@ -40,8 +50,8 @@ class AttributeLinear(nn.Module):
 
     def matrices(self) -> list[Tensor]:
         """Return the normalised weights (U, V, W) by irrep of the input."""
-        parts = self.weight.split(self.sizes)
-        return [part.view(u, v, w) / sqrt(u * v) for part, (u, v, w) in zip(parts, self.shapes, strict=True)]
+        parts = (self.weight * self.scale).split(self.sizes)
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
 def joint_maps(modules: Sequence[AttributeLinear], x: Tensor, attr: Tensor) -> list[Tensor]:
