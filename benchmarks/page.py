@@ -2,12 +2,13 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+from delta_step import PLAIN
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: Benchmark: what its page says before the ratios.
@@ -24,7 +25,7 @@ BENCHMARKS = {
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the page of the benchmarks that have results."""
-    lines = ["# Performance", "", "Written by `make benchmarks`. Every figure is a ratio measured in one run.", ""]
+    lines = ["# Performance", "", "Written by `make benchmarks`. Every ratio is of two figures measured in one run.", ""]
     lines += ["![cost against size](performance.svg)", ""]
     for name, text in BENCHMARKS.items():
         if name not in results:
@@ -33,10 +34,43 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
         where += f", {machine['threads']} threads" if "threads" in machine else ""
         where += f", on {machine['device']}" if machine.get("device", "cpu") != "cpu" else ""
-        lines += [f"## {name}", "", text, "", f"Measured on {where}.", "", "| ratio | |", "|---:|---|"]
+        lines += [f"## {name}", "", text, "", f"Measured on {where}.", ""]
+        if name == "delta_step":
+            lines += [*steps(results[name]["rows"]), ""]
+            continue
+        if name == "graph_build":
+            lines += [*builds(results[name]["figures"]), ""]
+        lines += ["| ratio | |", "|---:|---|"]
         lines += [f"| {_short(value)} | {key} |" for key, value in results[name]["ratios"].items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def steps(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the table of training steps: how many times longer each plain model takes, and the memory it takes."""
+    plain = list(dict.fromkeys(r["implementation"] for r in rows if r["implementation"].startswith(PLAIN)))
+    lines = [f"| atoms | B | path | ms per dimer | {' | '.join(f'time of {name} over it' for name in plain)} "]
+    lines[0] += f"| its peak memory over that of {plain[0]} |"
+    lines.append("|---|---:|---|" + "---:|" * (len(plain) + 2))
+    for row in (row for row in rows if row["implementation"] not in plain):
+        case = {r["implementation"]: r for r in rows if (r["atoms"], r["batch"]) == (row["atoms"], row["batch"])}
+        low, high = row["atoms"]
+        cells = [f"{low}" if low == high else f"{low}–{high}", str(row["batch"]), row["implementation"]]
+        cells.append(_short(row["train_ms_per_graph"]))
+        cells += [_short(case[name]["train_ms_per_graph"] / row["train_ms_per_graph"]) for name in plain]
+        lines.append(f"| {' | '.join([*cells, _short(row['peak_mib'] / case[plain[0]]['peak_mib'])])} |")
+    return lines
+
+
+def builds(figures: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return the table of what building shards took."""
+    lines = ["| graphs | | µs of CPU per structure | with the process's start | peak memory above import [MiB] |"]
+    lines.append("|---|---|---:|---:|---:|")
+    for graphs, ways in figures.items():
+        for way, found in ways.items():
+            cells = [_short(found[key]) for key in ("cpu", "all in", "peak MiB")]
+            lines.append(f"| {graphs} | {way} | {' | '.join(cells)} |")
+    return lines
 
 
 def _short(value: float) -> str:

@@ -51,6 +51,7 @@ def test_files_of_a_run(shards: list[Path], tmp_path: Path, caplog: pytest.LogCa
     model = load_model(path).model
     assert record["parameters"] == sum(p.numel() for p in model.parameters())
     assert (record["device"], record["precision"], record["epochs_run"]) == ("cpu", "float32", 2)
+    assert record["execution"] in ("kernel", "torch")
     assert record["processes"] == 1 and record["graphs_per_s"] > 0
     assert record["peak_memory_mib"] > 50 and record["peak_gpu_memory_mib"] is None
     assert record["stopped_reason"] == "all epochs done" and record["bad_batches"] == 0 and record["notes"] == []

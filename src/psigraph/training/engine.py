@@ -201,8 +201,9 @@ def fit(
     module = TrainingModule(
         model, training, task, train, validation, seed=setting.seed, predict=execution, team=setting.team
     )
-    recorder = Recorder(folder, training, setting.key, keep_best=validation is not None)
-    found = find_resumable(folder / "last.ckpt", setting.key)
+    key = {**setting.key, "execution": path}  # another path gives other bits
+    recorder = Recorder(folder, training, key, keep_best=validation is not None)
+    found = find_resumable(folder / "last.ckpt", key)
     stopping = EarlyStopping("monitored", patience=training.patience, mode="min", check_on_train_epoch_end=True)
     if found is not None:
         recorder.state = RunState(**found["recorder"])
@@ -218,6 +219,7 @@ def fit(
             trainer = make_trainer(training, [stopping, recorder], folder, setting)
             begin_after(trainer, found["epochs"] if found is not None else 0)
             trainer.fit(module, train, validation)
+    recorder.state.execution = execution.path
     notes += notes_of(execution, module, recorder.state)
     model.to("cpu")
     weights = recorder.state.best_weights or recorder.state.last_weights

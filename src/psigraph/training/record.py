@@ -53,6 +53,7 @@ def training_record(run: Run, model: DeltaModel, state: RunState, notes: Sequenc
     return {
         "device": run.device,
         "precision": run.precision,
+        "execution": state.execution,
         "epochs_run": len(state.history),
         "best_epoch": state.best_epoch,
         "best_value": state.best_value,

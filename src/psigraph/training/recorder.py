@@ -35,6 +35,7 @@ class RunState:
     graphs: int = 0  # trained on, over all epochs
     train_seconds: float = 0.0
     stopped: str | None = None  # the reason, once the run is over
+    execution: str | None = None  # kernel, compile or torch, likewise
 
 
 class Recorder(Checkpoint):
