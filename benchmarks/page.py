@@ -25,7 +25,7 @@ BENCHMARKS = {
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the page of the benchmarks that have results."""
-    lines = ["# Performance", "", "Written by `make benchmarks`. Every ratio is of two figures measured in one run.", ""]
+    lines = ["# Performance", "", "Written by `make benchmarks`. Every ratio is of two figures of one run.", ""]
     lines += ["![cost against size](performance.svg)", ""]
     for name, text in BENCHMARKS.items():
         if name not in results:
