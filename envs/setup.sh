@@ -5,7 +5,7 @@
 # PSIGRAPH_SETUP=apt or =conda decides where both are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-extras=test packages=(psi4 psi4-data python3-h5py libopenblas0-openmp python3-venv g++)
+extras=test packages=(psi4 psi4-data python3-h5py libopenblas0-openmp python3-venv g++ python3-dev)
 for word in "$@"; do
   case $word in
     dev | benchmark) extras+=,$word ;;
