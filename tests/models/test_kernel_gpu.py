@@ -32,7 +32,7 @@ CASES: list[tuple[str, int, list[int]]] = [
     ("float64", 1, [4, 3]),
 ]
 
-needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed (extra gpu-test)")
+needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed (extra dev)")
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available() or find_spec("triton") is None, reason="no GPU, or triton is not installed"
 )
