@@ -21,6 +21,7 @@ rule graph_shard:
                     "block_features",
                     "blocks",
                     "build",
+                    "columns",
                     "dense",
                     "features",
                     "geometry",
@@ -29,6 +30,7 @@ rule graph_shard:
                     "neighbours",
                     "settings",
                     "shard_writer",
+                    "shards",
                 )
             ),
             "quantum/store_reader",
