@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from psigraph.graphs.columns import offsets_of
 from psigraph.graphs.features import CALCULATIONS
 from psigraph.graphs.multipoles import shift_moments
 from psigraph.graphs.settings import BASELINES, GIVEN, LEWIS_LABELS, LEWIS_PROBE, MULTIPOLES, GraphSettings
@@ -152,7 +153,7 @@ def _check_finite(name: str, values: np.ndarray, offsets: np.ndarray | None, rea
     if finite.all():
         return
     if offsets is not None:
-        finite = np.diff(np.concatenate([[0], np.cumsum(~finite)])[offsets]) == 0
+        finite = np.diff(offsets_of(~finite)[offsets]) == 0
     reasons.add(~finite, lambda _: f"{name} holds values that are not finite")
 
 

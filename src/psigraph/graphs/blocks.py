@@ -7,6 +7,7 @@ import numpy as np
 
 from psigraph.fields import FIELD_RANGE
 from psigraph.graphs.block_features import BlockFeatures, Reasons, block_features
+from psigraph.graphs.columns import offsets_of
 from psigraph.graphs.geometry import centroids, dimer_geometries, farthest
 from psigraph.graphs.graph import MAX_ATOMS, Skipped
 from psigraph.graphs.multipoles import field_features
@@ -36,7 +37,7 @@ class Block:
 def blocks(offsets: np.ndarray, first: int, last: int) -> list[tuple[int, int]]:
     """Return the ranges of rows that rows `first` to `last` - 1 are divided into; offsets (n+1,) count atoms."""
     sizes = np.diff(offsets[first : last + 1]).astype(np.int64)
-    before = np.concatenate([[0], np.cumsum(sizes * (sizes - 1) // 2)])  # pairs
+    before = offsets_of(sizes * (sizes - 1) // 2)  # pairs
     result, row = [], 0
     while row < last - first:
         end = int(np.searchsorted(before, before[row] + _MOST_PAIRS, side="right")) - 1

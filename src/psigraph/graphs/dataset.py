@@ -80,6 +80,11 @@ class DimerSource(Dataset):
         return sample_of(self.batch([i]), self.spherical_harmonics)
 
 
+def _by_sample(column: str) -> Any:
+    """Return a read-only attribute: a column's values for a dataset's samples, read when first asked for."""
+    return property(lambda dataset: dataset._of_samples(column))
+
+
 class CachedDimerDataset(DimerSource):
     """Dimers of a graphset's shards, optionally rotated and jittered afresh each epoch.
 
@@ -189,42 +194,13 @@ class CachedDimerDataset(DimerSource):
             self._by_sample[name] = (np.diff(column) if name == "offsets" else column)[self.indices]
         return self._by_sample[name]
 
-    @property
-    def ids(self) -> np.ndarray:
-        return self._of_samples("ids")
-
-    @property
-    def groups(self) -> np.ndarray:
-        return self._of_samples("group")
-
-    @property
-    def systems(self) -> np.ndarray:
-        return self._of_samples("system")
-
-    @property
-    def sources(self) -> np.ndarray:
-        return self._of_samples("source")
-
-    @property
-    def charges(self) -> np.ndarray:
-        return self._of_samples("charge")
-
-    @property
-    def n_atoms(self) -> np.ndarray:
-        return self._of_samples("offsets")
-
-    @property
-    def theta_defined(self) -> np.ndarray:
-        return self._of_samples("theta_defined")
-
-    @property
-    def u(self) -> np.ndarray:
-        return self._of_samples("u")
-
-    @property
-    def y(self) -> np.ndarray:
-        return self._of_samples("y")
-
-    @property
-    def y_true_vref(self) -> np.ndarray:
-        return self._of_samples("y_true_vref")
+    ids = _by_sample("ids")
+    groups = _by_sample("group")
+    systems = _by_sample("system")
+    sources = _by_sample("source")
+    charges = _by_sample("charge")
+    n_atoms = _by_sample("offsets")
+    theta_defined = _by_sample("theta_defined")
+    u = _by_sample("u")
+    y = _by_sample("y")
+    y_true_vref = _by_sample("y_true_vref")

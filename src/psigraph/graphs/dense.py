@@ -7,10 +7,18 @@ from functools import lru_cache
 
 import numpy as np
 
+from psigraph.graphs.columns import offsets_of
+
 #: Atoms of the largest graph for which this is the faster way at any cutoff; the tables of pairs are kept in memory.
 LARGEST = 400
 
 _BLOCK = 1 << 15  # pairs looked at in one go: their arrays fit in a core's cache
+
+
+def check_cutoff(cutoff: float) -> None:
+    """Raise ValueError unless a cutoff is positive and finite."""
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise ValueError(f"the cutoff must be positive and finite, got {cutoff}")
 
 
 def dense_pairs(positions: np.ndarray, offsets: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
@@ -19,11 +27,10 @@ def dense_pairs(positions: np.ndarray, offsets: np.ndarray, cutoff: float) -> tu
     positions (ΣN, 3), offsets (n+1,); the pairs (ΣP, 2) int64 with |r_j - r_i| <= cutoff count from 0 in their own
     graph, sorted by graph, i and j; pair_offsets is (n+1,).
     """
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise ValueError(f"the cutoff must be positive and finite, got {cutoff}")
+    check_cutoff(cutoff)
     positions = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
     sizes = np.diff(offsets)
-    before = np.concatenate([[0], np.cumsum(sizes * (sizes - 1) // 2)])  # (n+1,) pairs looked at
+    before = offsets_of(sizes * (sizes - 1) // 2)  # (n+1,) pairs looked at
     pairs, counts, first = [], [], 0
     while first < len(sizes):
         last = max(int(np.searchsorted(before, before[first] + _BLOCK, side="right")) - 1, first + 1)
@@ -31,8 +38,9 @@ def dense_pairs(positions: np.ndarray, offsets: np.ndarray, cutoff: float) -> tu
         pairs.append(found)
         counts.append(kept)
         first = last
-    joined = np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.int64)
-    return joined, np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1, dtype=np.int64)
+    if not pairs:
+        return np.zeros((0, 2), dtype=np.int64), offsets_of(sizes)
+    return np.concatenate(pairs), offsets_of(np.concatenate(counts))
 
 
 def _block(
@@ -49,7 +57,7 @@ def _block(
         difference = axis.take(flat[1]) - axis.take(flat[0])
         square += difference * difference
     near = np.sqrt(square) <= cutoff
-    ends = np.concatenate([[0], np.cumsum(near)])[np.concatenate([[0], np.cumsum(widths)])]
+    ends = offsets_of(near)[offsets_of(widths)]
     return local.T[near].astype(np.int64), np.diff(ends)
 
 

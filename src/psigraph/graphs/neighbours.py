@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from psigraph.graphs.dense import LARGEST, dense_pairs
+from psigraph.graphs.columns import offsets_of
+from psigraph.graphs.dense import LARGEST, check_cutoff, dense_pairs
 
 #: The tree is asked for slightly more, and every candidate's distance is then compared exactly.
 _MARGIN = 1 + 1e-9
@@ -13,8 +14,7 @@ def pairs_within(positions: np.ndarray, cutoff: float) -> np.ndarray:
 
     Positions and cutoff have the same unit. Raises ValueError for a cutoff that is not positive and finite.
     """
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise ValueError(f"the cutoff must be positive and finite, got {cutoff}")
+    check_cutoff(cutoff)
     positions = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
     if len(positions) < 2:
         return np.zeros((0, 2), dtype=np.int64)
@@ -45,7 +45,7 @@ def batched_pairs(positions: np.ndarray, offsets: np.ndarray, cutoff: float) -> 
             pairs.append(pairs_within(positions[offsets[graph] : offsets[graph + 1]], cutoff))
             counts.append(np.array([len(pairs[-1])]))
         first = graph + 1
-    return np.concatenate(pairs), np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return np.concatenate(pairs), offsets_of(np.concatenate(counts))
 
 
 def pair_distances(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from psigraph.fields import SHARD_FIELDS
+from psigraph.graphs.columns import OFFSETS, offsets_of
 from psigraph.quantum.levels import normalise_level
 from psigraph.stores import OpenStore, Store, StoreError, digest_of, open_store, read_store
 
@@ -19,7 +20,6 @@ VERSION = 3
 REMEDY = "snakemake --cores 1 graphs"
 
 SKIPPED_COLUMNS = ("id", "source", "reason")
-_OFFSETS = ("offsets", "pair_offsets")
 _TEXT_BLOCK = 1 << 16  # rows of a column of text in memory at a time
 
 
@@ -75,7 +75,7 @@ class ShardSet:
         for shard in self.shards:
             with shard.open() as store:
                 parts.append(np.asarray(store.columns[name][:]))
-        return _join_offsets(parts) if name in _OFFSETS else np.concatenate(parts)
+        return _join_offsets(parts) if name in OFFSETS else np.concatenate(parts)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -151,7 +151,7 @@ def read_shards(
         digest=digest_of([shard.digest for shard in shards]),
         digests={shard.path.name: shard.digest for shard in shards},
         inputs={key: value for shard in shards for key, value in shard.inputs.items()},
-        starts=np.cumsum([0, *(len(shard) for shard in shards)]),
+        starts=offsets_of(np.array([len(shard) for shard in shards])),
     )
 
 
@@ -243,4 +243,4 @@ def _ids(shards: Sequence[Shard]) -> Iterator[str]:
 
 def _join_offsets(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Return the offsets of concatenated arrays from the offsets of each."""
-    return np.cumsum(np.concatenate([[0], *(np.diff(part) for part in parts)])).astype(np.int64)
+    return offsets_of(np.concatenate([np.diff(part) for part in parts]))
