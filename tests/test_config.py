@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from psigraph.config import ConfigError, load_config, validate_config
+from psigraph.config.experiments import Experiment, with_training_sizes
 from psigraph.config_docs import reference, schema
 
 
@@ -93,3 +94,90 @@ def test_file_that_is_no_yaml(tmp_path: Path) -> None:
         load_config(tmp_path / "config.yaml")
     with pytest.raises(ConfigError, match="no such file"):
         load_config(tmp_path / "other.yaml")
+
+
+def test_training_sizes_become_experiments() -> None:
+    raw = regional()
+    raw["experiments"]["size"]["train_sizes"] = [100, 1000]
+    found = validate_config(raw).experiments
+    assert list(found) == ["size-100", "size-1000"]
+    assert [item.split.train for item in found.values()] == [100, 1000]
+
+
+def test_only_leaves_a_part() -> None:
+    raw = regional() | {"only": {"architectures": ["pamnet.wide"], "seeds": [1]}}
+    (item,) = validate_config(raw).experiments.values()
+    assert list(item.architectures) == ["pamnet.wide"] and item.seeds == [1]
+
+
+def test_only_keeps_what_an_experiment_starts_from() -> None:
+    raw = regional() | {"only": {"experiments": ["size"]}}
+    raw["experiments"]["first"] = raw["experiments"]["size"] | {"objective": "contrast"}
+    raw["experiments"]["third"] = dict(raw["experiments"]["size"])
+    raw["experiments"]["size"]["start_from"] = "first"
+    assert set(validate_config(raw).experiments) == {"size", "first"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start_from": "frist"}, "experiments.size.start_from: no entry 'frist'"),
+        ({"architectures": {"delta_coupling": {}}}, "is an architecture of the family delta"),
+        ({"architectures": {"pamnett.wide": {}}}, "(did you mean 'pamnet'?)"),
+        ({"training": {"monitor": "mape"}}, "monitor mape is for the family delta"),
+        ({"split": {"by": "size"}}, "needs train_heavy"),
+        ({"split": {"by": "size", "train_heavy": 7, "test_heavy": 7}}, "must be above train_heavy 7"),
+        ({"split": {"validation": 12.5}}, "give a whole number"),
+    ],
+)
+def test_mistakes_in_regional_experiments_are_named(change: dict[str, Any], message: str) -> None:
+    raw = regional()
+    raw["experiments"]["size"] |= change
+    with pytest.raises(ConfigError) as caught:
+        validate_config(raw)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("only", [{"experiments": ["sise"]}, {"architectures": ["pamnet.wid"]}, {"seeds": [7]}])
+def test_only_names_what_is_not_there(only: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"only\.\w+: no "):
+        validate_config(regional() | {"only": only})
+
+
+def regional() -> dict[str, Any]:
+    """A configuration with one experiment, `size`, of molecules."""
+    return {
+        "datasets": {"qm9": {"source": "qm9", "max_structures": 10}},
+        "graphsets": {"qm9": {"family": "regional", "datasets": ["qm9"]}},
+        "experiments": {
+            "size": {"graphset": "qm9", "architectures": {"pamnet": {}, "pamnet.wide": {"dim": 128}}, "seeds": [0, 1]}
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"u0": 1.0}, "must name each of the targets u0, gap"),
+        ({"u0": 1.0, "gap": -1.0}, "none may be below 0"),
+        ({"u0": 0.0, "gap": 0.0}, "one must be above"),
+    ],
+)
+def test_target_weights_fit_the_targets(weights: dict[str, float], message: str) -> None:
+    section = {"graphset": "g", "architectures": {"pamnet": {}}, "targets": ["u0", "gap"]}
+    assert Experiment.model_validate({**section, "target_weights": {"u0": 2.0, "gap": 0.0}}).target_weights
+    with pytest.raises(ValueError, match=message):
+        Experiment.model_validate({**section, "target_weights": weights})
+
+
+def test_variants_and_training_sizes() -> None:
+    """`pamnet.wide` has settings of its own and is built as pamnet; each training size is an experiment."""
+    section = {"graphset": "g", "architectures": {"pamnet": {}, "pamnet.wide": {"dim": 128}}, "train_sizes": [100, 30]}
+    experiment = Experiment.model_validate(section)
+    assert experiment.base_of == {"pamnet": "pamnet", "pamnet.wide": "pamnet"}
+    assert experiment.architectures["pamnet.wide"].dim == 128 != experiment.architectures["pamnet"].dim
+    found = with_training_sizes({"size": experiment})
+    assert {name: (item.split.train, item.train_sizes) for name, item in found.items()} == {
+        "size-100": (100, None),
+        "size-30": (30, None),
+    }

@@ -10,33 +10,31 @@ from typing import Any, get_args
 
 from psigraph.config import (
     ARCHITECTURES,
+    SOURCES,
     Config,
-    ExcitonPairs,
+    DeltaGraphset,
     Experiment,
-    Graphset,
     Level,
-    Psi4Databases,
-    Qm9,
+    Only,
+    Property,
     Quantum,
-    RawFolder,
+    RegionalGraphset,
     Section,
     Split,
     Training,
-    XyzFolder,
 )
 
 _SECTIONS: tuple[tuple[str, type[Section]], ...] = (
-    ("datasets.NAME with `source: psi4_databases`", Psi4Databases),
-    ("datasets.NAME with `source: raw_folder`", RawFolder),
-    ("datasets.NAME with `source: xyz_folder`", XyzFolder),
-    ("datasets.NAME with `source: exciton_pairs`", ExcitonPairs),
-    ("datasets.NAME with `source: qm9`", Qm9),
+    *((f"datasets.NAME with `source: {source}`", section) for source, section in SOURCES.items()),
+    ("datasets.NAME.properties.COLUMN", Property),
     ("levels.NAME", Level),
     ("quantum", Quantum),
-    ("graphsets.NAME", Graphset),
+    ("graphsets.NAME with `family: delta`", DeltaGraphset),
+    ("graphsets.NAME with `family: regional`", RegionalGraphset),
     ("experiments.NAME", Experiment),
     ("experiments.NAME.split", Split),
     ("experiments.NAME.training", Training),
+    ("only", Only),
     *((f"experiments.NAME.architectures.{name}", section) for name, section in ARCHITECTURES.items()),
 )
 
@@ -46,7 +44,7 @@ def reference() -> str:
     lines = [
         "# Configuration",
         "",
-        "Written by `python -m psigraph.config_docs docs` from `src/psigraph/config.py`; edit that file, not this one.",
+        "Written by `python -m psigraph.config_docs docs` from `src/psigraph/config`; edit that, not this file.",
         "`config.yaml` is read by default; `--configfile FILE` reads another instead. A key that is not listed here is",
         "an error. Names of datasets, levels, graphsets and experiments are yours: letters, digits, `-` and `_`.",
     ]

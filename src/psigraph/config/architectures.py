@@ -1,0 +1,155 @@
+"""Every architecture: its hyperparameters, its family, and where its model is.
+
+`model` names module and class below `psigraph.models`; the class is called with what the graphs give (see
+`psigraph.models.build_model`) and with the hyperparameters as keywords.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from psigraph.config.base import Section
+
+
+class ArchitectureSettings(Section):
+    family: ClassVar[str]
+    model: ClassVar[str]  # module:class
+
+
+class DeltaCouplingSettings(ArchitectureSettings):
+    """Hyperparameters of `delta_coupling`."""
+
+    family = "delta"
+    model = "delta_coupling:DeltaCoupling"
+
+    num_conv_layers: int = Field(6, ge=1, description="convolution blocks")
+    num_rbf: int = Field(50, ge=1, description="radial basis functions")
+    hidden: int = Field(64, ge=1, description="width of the radial network and of the readout")
+    field_cutoff: float = Field(50.0, ge=50, le=1000, description="range of the field edges' radial basis [Å]")
+
+
+Attention = Literal["full", "grouped_query", "multi_query"]
+Paradigm = Literal["inner", "neighbour", "global", "global_cross"]
+
+
+class RegionalSettings(ArchitectureSettings):
+    """What every architecture of the family `regional` has."""
+
+    family = "regional"
+    dim: int = Field(64, ge=4, description="width of the states of atoms and regions")
+    quantum: bool = Field(True, description="whether the graphs' features from Psi4 enter")
+    intensive: Literal["mean", "sum"] = Field("mean", description="pooling of targets that do not grow with size")
+
+
+class PamnetSettings(RegionalSettings):
+    """Hyperparameters of `pamnet` (S. Zhang, Y. Liu, L. Xie, Sci. Rep. 13, 19171, 2023)."""
+
+    model = "pamnet:PAMNet"
+    layers: int = Field(6, ge=1, description="pairs of a global and a local message passing layer")
+    intensive: Literal["mean", "sum"] = Field("sum", description="pooling of targets that do not grow with size")
+
+
+class RegionsSettings(RegionalSettings):
+    """What the architectures on regions share."""
+
+    num_rbf: int = Field(16, ge=2, description="radial basis functions of distances")
+    heads: int = Field(8, ge=1, description="attention heads; must divide dim")
+    attention: Attention | dict[Paradigm, Attention] = Field(
+        "full", description="keys and values for each head, for groups of heads, or one for all; or by tier"
+    )
+    region_encoders: Literal["shared", "by_class"] = Field(
+        "shared", description="one encoder for all regions, or one for each class of centre (H, C, N, O, others)"
+    )
+
+    @model_validator(mode="after")
+    def _heads(self) -> "RegionsSettings":
+        if self.dim % self.heads:
+            raise ValueError(f"heads must divide dim; got {self.heads} heads and dim {self.dim}")
+        return self
+
+
+class TieredLayersSettings(RegionsSettings):
+    """Hyperparameters of `tiered_layers`: one tier of attention per layer."""
+
+    model = "tiered_layers:TieredLayers"
+    tiers: list[Paradigm] = Field(
+        ["inner", "neighbour", "global"], min_length=1, description="what each layer attends to, first to last"
+    )
+
+
+class TieredHeadsSettings(RegionsSettings):
+    """Hyperparameters of `tiered_heads`: all tiers in every layer."""
+
+    model = "tiered_heads:TieredHeads"
+    layers: int = Field(3, ge=1, description="layers")
+    tiers: list[Paradigm] = Field(
+        ["inner", "neighbour", "global"], min_length=1, description="what each layer attends to, side by side"
+    )
+    combine: Literal["heads", "gate"] = Field(
+        "heads", description="heads: the tiers share the heads; gate: each has all heads, weighed for each region"
+    )
+
+    @model_validator(mode="after")
+    def _shares(self) -> "TieredHeadsSettings":
+        if self.combine == "heads" and self.heads < len(self.tiers):
+            raise ValueError(
+                f"{self.heads} heads cannot be shared by {len(self.tiers)} tiers; raise heads, or take combine: gate"
+            )
+        if len(set(self.tiers)) != len(self.tiers):
+            raise ValueError(f"tiers name a tier twice: {', '.join(self.tiers)}; a layer attends to each once")
+        return self
+
+
+class RegionCoarseningSettings(RegionsSettings):
+    """Hyperparameters of `region_coarsening`: the nearest regions are joined, step by step, until one is left."""
+
+    model = "region_coarsening:RegionCoarsening"
+    layers: int = Field(1, ge=1, description="attention layers between neighbouring regions, before the first join")
+
+
+class RegionMergingSettings(RegionsSettings):
+    """Hyperparameters of `region_merging`: each region chooses by attention which one it joins."""
+
+    model = "region_merging:RegionMerging"
+    layers: int = Field(1, ge=1, description="attention layers between neighbouring regions, before the first join")
+    sequential: bool = Field(
+        False, description="take the regions one after another along the chain instead, from both ends"
+    )
+
+
+class WavefunctionMessagesSettings(RegionsSettings):
+    """Hyperparameters of `wavefunction_messages`: learned orbital quantities of bonds are the messages.
+
+    `heads` and `attention` have a say with `use: bias`.
+    """
+
+    model = "wavefunction_messages:WavefunctionMessages"
+    layers: int = Field(3, ge=1, description="message passing layers")
+    use: Literal["messages", "gcn", "bias"] = Field(
+        "messages", description="outputs are the messages, the edge weights of a GCN, or biases of attention"
+    )
+    pretraining_share: float = Field(0.2, ge=0, lt=1, description="first share of the epochs: the approximator alone")
+
+
+class RegionContrastiveSettings(RegionsSettings):
+    """Hyperparameters of `region_contrastive`: regions are told apart first (InfoNCE), then the heads are trained."""
+
+    model = "region_contrastive:RegionContrastive"
+    layers: int = Field(3, ge=1, description="attention layers")
+    tiers: list[Paradigm] = Field(
+        ["inner", "neighbour", "global"], min_length=1, description="what the layers attend to, in turn"
+    )
+    pretraining_share: float = Field(0.2, ge=0, lt=1, description="first share of the epochs: the contrast alone")
+
+
+#: Hyperparameters by architecture.
+ARCHITECTURES: dict[str, type[ArchitectureSettings]] = {
+    "delta_coupling": DeltaCouplingSettings,
+    "pamnet": PamnetSettings,
+    "tiered_layers": TieredLayersSettings,
+    "tiered_heads": TieredHeadsSettings,
+    "region_coarsening": RegionCoarseningSettings,
+    "region_merging": RegionMergingSettings,
+    "wavefunction_messages": WavefunctionMessagesSettings,
+    "region_contrastive": RegionContrastiveSettings,
+}
