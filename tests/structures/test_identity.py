@@ -5,7 +5,7 @@ from rdkit.Chem import AllChem
 
 from psigraph.config import Psi4Databases
 from psigraph.structures import psi4_databases
-from psigraph.structures.identity import group_of, molecule_identity
+from psigraph.structures.identity import group_of, molecule_identity, scaffold_of
 
 #: Stereochemistry, zwitterions, ions, tautomers, aromatic and hypervalent molecules.
 SMILES = [
@@ -55,6 +55,23 @@ def test_different_molecules_have_different_identities():
 def test_ions_atoms_and_radicals(z, x, charge, identity):
     found = molecule_identity(np.array(z), np.array(x, dtype=float), charge)
     assert found == identity or (identity == "graph:" and found.startswith(identity) and found.endswith("charge=+0"))
+
+
+@pytest.mark.parametrize(
+    "smiles, scaffold",
+    [
+        ("CCO", ""),
+        ("Cc1ccccc1CCC1CC1C", "c1ccc(CCC2CC2)cc1"),
+        ("O=C1CCCC1C", "O=C1CCCC1"),
+        ("C[C@H]1CCO[C@@H]1F", "C1CCOC1"),
+        ("Cn1cccc1", "c1cc[nH]c1"),
+        ("O=N(=O)c1ccccc1", "c1ccccc1"),
+        ("graph:[H][C]([H])[H];charge=+0", ""),
+        ("not a SMILES", ""),
+    ],
+)
+def test_the_scaffold_is_the_rings_and_what_links_them(smiles, scaffold):
+    assert scaffold_of(smiles) == scaffold
 
 
 def test_the_charge_is_part_of_the_identity(molecules):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from psigraph.stores import StoreError
-from psigraph.structures.model import Structure, concatenate
+from psigraph.structures.model import Label, Structure, concatenate
 from psigraph.structures.store import COLUMNS, StructureFile, read_structures, write_structures
 
 
@@ -34,6 +34,23 @@ def test_the_same_content_has_the_same_digest_and_other_content_another(tmp_path
         for n, v in enumerate([1.0, 1.0, 1.5])
     ]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_labels_go_with_their_names_and_units(tmp_path):
+    specs = Label("gap", "eV", False), Label("u0", "eV", True)
+    structures = [
+        Structure(f"m{n}", [2], np.zeros((1, 3)), [0], np.nan, labels=[n, np.nan if n else -1.0]) for n in range(3)
+    ]
+    digest = write_structures(tmp_path / "s.h5", structures, unit="eV", settings={}, label_specs=specs)
+    with StructureFile(tmp_path / "s.h5") as file:
+        assert file.label_specs == specs
+        part = file.rows(1, 3)
+    assert part.label_specs == specs and part.structure(0).labels[0] == 1.0
+    np.testing.assert_array_equal(part.select(np.array([1, 0])).labels, [[2.0, np.nan], [1.0, np.nan]])
+    other = Label("gap", "hartree", False), specs[1]
+    assert digest != write_structures(tmp_path / "t.h5", structures, unit="eV", settings={}, label_specs=other)
+    with pytest.raises(ValueError, match="m0: has 2 labels, expected 1: gap"):
+        write_structures(tmp_path / "u.h5", structures, unit="eV", settings={}, label_specs=specs[:1])
 
 
 def test_an_empty_store_keeps_its_shapes():

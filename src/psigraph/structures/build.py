@@ -11,10 +11,20 @@ from tqdm import tqdm
 
 from psigraph.config import Dataset
 from psigraph.stores import atomic_path
-from psigraph.structures import exciton_pairs, psi4_databases, qm9, raw_folder, reading, selection, xyz_folder
+from psigraph.structures import (
+    conformers,
+    exciton_pairs,
+    molecule_folder,
+    psi4_databases,
+    qm9,
+    raw_folder,
+    reading,
+    selection,
+    xyz_folder,
+)
 from psigraph.structures.checks import check
 from psigraph.structures.duplicates import find_duplicates
-from psigraph.structures.identity import group_of
+from psigraph.structures.identity import group_of, scaffold_of
 from psigraph.structures.model import Structure
 from psigraph.structures.reading import IDENTICAL, NOT_SELECTED, ReadResult, Rejection
 from psigraph.structures.sources import StructureError, file_digests, psi4_databases_folder, qm9_folder, raw_files
@@ -37,6 +47,7 @@ class Source:
     read: Callable[[Any], ReadResult]
     unselected: Callable[[Any, Structure], str | None] = _everything
     molecules: bool = False  # whether it gives single molecules, without `v_ref`, and not dimers
+    repeats: bool = False  # whether identical geometries all count
 
 
 #: Readers by the `source` of a dataset's configuration.
@@ -45,7 +56,10 @@ SOURCES: dict[str, Source] = {
     "raw_folder": Source(raw_folder.read),
     "xyz_folder": Source(xyz_folder.read),
     "exciton_pairs": Source(exciton_pairs.read),
-    "qm9": Source(qm9.read, molecules=True),
+    # 131 molecules of QM9 are mirror images of others; the customary counts of its splits include them
+    "qm9": Source(qm9.read, molecules=True, repeats=True),
+    "molecule_folder": Source(molecule_folder.read, molecules=True),
+    "conformers": Source(conformers.read, conformers.unselected, molecules=True),
 }
 
 
@@ -60,7 +74,14 @@ def build_structures(dataset: Dataset, name: str, output: str | Path, rejected_c
     Path(rejected_csv).parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(rejected_csv) as temporary:
         reading.write_rejected(temporary, result.rejected)
-        write_structures(output, result.structures, unit=result.unit, settings=settings, inputs=_input_digests(dataset))
+        write_structures(
+            output,
+            result.structures,
+            unit=result.unit,
+            settings=settings,
+            inputs=_input_digests(dataset),
+            label_specs=result.label_specs,
+        )
     counts = _counts(result)
     logger.info("%s: %s", name, ", ".join(f"{count} {what}" for what, count in counts.items()))
     return counts
@@ -72,9 +93,8 @@ def load_dataset(dataset: Dataset, name: str) -> ReadResult:
     result = check(source.read(dataset), molecules=source.molecules)
     _stop_if_unreadable(result, name, dataset.max_rejected)
     result = _leave_out(result, [_prefixed(source.unselected(dataset, s)) for s in result.structures])
-    for structure in tqdm(result.structures, desc="monomers", disable=None, mininterval=1.0):
-        structure.group = structure.group or group_of(structure)
-    repeated = find_duplicates(result.structures)
+    _name_groups(result.structures, molecules=source.molecules)
+    repeated = {} if source.repeats else find_duplicates(result.structures)
     ids = [s.id for s in result.structures]
     result = _leave_out(result, [IDENTICAL + ids[repeated[i]] if i in repeated else None for i in range(len(ids))])
     for key, limit in (("max_per_group", selection.limit_per_group), ("max_structures", selection.limit_total)):
@@ -88,13 +108,30 @@ def load_dataset(dataset: Dataset, name: str) -> ReadResult:
     return result
 
 
+def _name_groups(structures: list[Structure], *, molecules: bool) -> None:
+    """Set the groups that readers left open; the system of a molecule is its scaffold, one for each group.
+
+    A reader that knows the SMILES gives the scaffold; else the identity does. Without rings it is the group.
+    """
+    scaffolds: dict[str, str] = {}
+    for structure in tqdm(structures, desc="monomers", disable=None, mininterval=1.0):
+        given = structure.group
+        structure.group = given or group_of(structure)
+        if molecules:
+            if structure.group not in scaffolds:
+                known = structure.system if structure.system != structure.id else ""
+                scaffold = known or scaffold_of(group_of(structure) if given else structure.group)
+                scaffolds[structure.group] = scaffold or structure.group
+            structure.system = scaffolds[structure.group]
+
+
 def _prefixed(reason: str | None) -> str | None:
     return None if reason is None else NOT_SELECTED + reason
 
 
 def _leave_out(result: ReadResult, reasons: list[str | None]) -> ReadResult:
     """Move the structures with a reason to the rejected rows."""
-    rest = ReadResult(result.unit, rejected=result.rejected)
+    rest = ReadResult(result.unit, rejected=result.rejected, label_specs=result.label_specs)
     for structure, row, reason in zip(result.structures, result.rows, reasons, strict=True):
         if reason is None:
             rest.accept(structure, row)
@@ -141,6 +178,11 @@ def _counts(result: ReadResult) -> dict[str, int]:
 
 def _input_digests(dataset: Dataset) -> dict[str, str]:
     path = getattr(dataset, "path", None)
-    files = raw_files(dataset.source, path=path, databases=getattr(dataset, "databases", ()))
+    files = raw_files(
+        dataset.source,
+        path=path,
+        databases=getattr(dataset, "databases", ()),
+        table=getattr(dataset, "table", ""),
+    )
     root = qm9_folder(path) if dataset.source == "qm9" else Path(path) if path else psi4_databases_folder()
     return file_digests(files, root)

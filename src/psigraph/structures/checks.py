@@ -17,7 +17,7 @@ def check(result: ReadResult, *, labels: bool = True, molecules: bool = False) -
     `labels=False` allows a missing `v_ref` (new dimers to predict). `molecules=True` expects molecules, which have
     fragment A only and no `v_ref`, instead of dimers.
     """
-    checked = ReadResult(result.unit, rejected=list(result.rejected))
+    checked = ReadResult(result.unit, rejected=list(result.rejected), label_specs=result.label_specs)
     first_row: dict[str, str] = {}
     for structure, row in zip(result.structures, result.rows, strict=True):
         try:

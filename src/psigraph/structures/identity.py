@@ -22,12 +22,15 @@ from typing import Any
 import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDetermineBonds
+from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from psigraph.structures.geometry import bonds
 from psigraph.structures.model import Structure
 
 #: Between the two monomers of a group's name.
 SEPARATOR = " | "
+#: How the text begins where no Lewis structure was found.
+_BARE = "graph:"
 #: Steps of the bond-order search before the fallback is taken; protein fragments and tetracene need far fewer.
 _MAX_ITERATIONS = 20_000
 
@@ -35,7 +38,7 @@ _MAX_ITERATIONS = 20_000
 def molecule_identity(z: np.ndarray, positions: np.ndarray, charge: int) -> str:
     """Return the canonical text of the molecule of atoms `z` (N,) at `positions` (N, 3) [Å] with total `charge` [e]."""
     graph, _ = bare_graph(z, bonds(z, positions))
-    return _smiles(graph, int(charge))
+    return identity_of_graph(graph, int(charge))
 
 
 def group_of(structure: Structure) -> str:
@@ -43,6 +46,20 @@ def group_of(structure: Structure) -> str:
     monomers = (0, 1) if structure.is_dimer else (0,)
     identities = [molecule_identity(*structure.monomer(m), structure.charge[m]) for m in monomers]
     return SEPARATOR.join(sorted(identities))
+
+
+@lru_cache(maxsize=100_000)
+def scaffold_of(smiles: str) -> str:
+    """Return the Bemis-Murcko scaffold of a SMILES, or of an identity, as canonical SMILES without stereochemistry.
+
+    Rings and what links them (G. W. Bemis, M. A. Murcko, J. Med. Chem. 39, 2887, 1996), with the atoms that double
+    bonds hold to them, as RDKit has it. Empty for a molecule without rings, and for what is no SMILES.
+    """
+    with rdBase.BlockLogs():
+        mol = None if smiles.startswith(_BARE) else Chem.MolFromSmiles(smiles)
+        if mol is None or not mol.GetRingInfo().NumRings():
+            return ""
+        return _canonical_smiles(MurckoScaffold.GetScaffoldForMol(mol))
 
 
 def bare_graph(z: np.ndarray, pairs: np.ndarray) -> tuple[str, Chem.RWMol]:
@@ -72,10 +89,10 @@ def read_bare_graph(graph: str) -> Chem.Mol:
 
 
 @lru_cache(maxsize=100_000)
-def _smiles(graph: str, charge: int) -> str:
-    """Steps 2 to 4 for one graph, read back from its canonical text."""
+def identity_of_graph(graph: str, charge: int) -> str:
+    """Return the identity (steps 2 to 4) of a graph, read back from the canonical text that `bare_graph` gave."""
     mol = read_bare_graph(graph)
-    fallback = f"graph:{graph};charge={charge:+d}"
+    fallback = f"{_BARE}{graph};charge={charge:+d}"
     if mol.GetNumAtoms() == 1:
         mol.GetAtomWithIdx(0).SetFormalCharge(charge)
         return Chem.MolToSmiles(mol)

@@ -1,7 +1,7 @@
 """One molecule or dimer, and many of them stored flat with offsets.
 
 Uses only NumPy: the Psi4 interpreter imports it too. Legend of shapes: n structures, N atoms of one structure, ΣN atoms
-of all structures.
+of all structures, T labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,21 @@ import numpy as np
 FRAGMENT_A, FRAGMENT_B = 0, 1
 #: Columns of a `StructureSet` with one row per atom.
 BY_ATOM = ("z", "positions", "fragment", "given_mulliken_spd")
+#: What a `StructureSet` has beside columns.
+NOT_COLUMNS = ("unit", "digest", "label_specs")
 
 
 def _nan(*shape: int) -> np.ndarray:
     return np.full(shape, np.nan)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A property of molecules; `extensive` where it grows with the molecule, as an energy does."""
+
+    name: str
+    unit: str  # "1" for none
+    extensive: bool
 
 
 @dataclass
@@ -47,11 +58,13 @@ class Structure:
     given_dipole: np.ndarray = field(default_factory=lambda: _nan(3))  # (3,) e·Å
     given_quadrupole: np.ndarray = field(default_factory=lambda: _nan(3, 3))  # (3, 3) e·Å², traceless
     given_origin: np.ndarray = field(default_factory=lambda: _nan(3))  # (3,) Å, what the moments refer to
+    labels: np.ndarray = field(default_factory=lambda: _nan(0))  # (T,) properties of a molecule; NaN: not known
 
     def __post_init__(self) -> None:
         self.z = np.asarray(self.z, dtype=np.uint8)
         self.positions = np.asarray(self.positions, dtype=np.float64).reshape(-1, 3)
         self.fragment = np.asarray(self.fragment, dtype=np.uint8)
+        self.labels = np.asarray(self.labels, dtype=np.float64).reshape(-1)
         n = len(self.z)
         if len(self.given_mulliken_spd) == 0 and n:
             self.given_mulliken_spd = _nan(n, 3)
@@ -80,7 +93,10 @@ class Structure:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """All structures of one store; arrays as in the file. `unit` is the unit of `v_ref` and `v_0`."""
+    """All structures of one store; arrays as in the file.
+
+    `unit` is the unit of `v_ref` and `v_0`, `label_specs` say what the columns of `labels` are; dimers have none.
+    """
 
     unit: str
     digest: str
@@ -104,6 +120,8 @@ class StructureSet:
     given_quadrupole: np.ndarray  # (n, 3, 3) e·Å²
     given_origin: np.ndarray  # (n, 3) Å
     has_given: np.ndarray  # (n,) bool
+    labels: np.ndarray  # (n, T), units of label_specs; NaN where not known
+    label_specs: tuple[Label, ...] = ()
 
     @property
     def n(self) -> int:
@@ -128,9 +146,9 @@ class StructureSet:
         values = {
             f.name: getattr(self, f.name)[atoms if f.name in BY_ATOM else rows]
             for f in fields(self)
-            if f.name not in ("unit", "digest", "offsets")
+            if f.name not in NOT_COLUMNS and f.name != "offsets"
         }
-        return StructureSet(unit=self.unit, digest=self.digest, offsets=offsets, **values)
+        return StructureSet(unit=self.unit, digest=self.digest, label_specs=self.label_specs, offsets=offsets, **values)
 
     def structure(self, i: int) -> Structure:
         """Return structure `i` (0-based). Raises IndexError outside 0..n-1."""
@@ -157,11 +175,21 @@ class StructureSet:
             given_dipole=self.given_dipole[i],
             given_quadrupole=self.given_quadrupole[i],
             given_origin=self.given_origin[i],
+            labels=self.labels[i],
         )
 
 
-def concatenate(structures: Sequence[Structure], unit: str, digest: str = "") -> StructureSet:
-    """Return the structures as flat arrays, in the given order. An empty sequence gives empty arrays."""
+def concatenate(
+    structures: Sequence[Structure], unit: str, digest: str = "", label_specs: Sequence[Label] = ()
+) -> StructureSet:
+    """Return the structures as flat arrays, in the given order. An empty sequence gives empty arrays.
+
+    Raises ValueError naming a structure that has not as many labels as `label_specs`.
+    """
+    for s in structures:
+        if len(s.labels) != len(label_specs):
+            names = ", ".join(label.name for label in label_specs) or "none"
+            raise ValueError(f"{s.id}: has {len(s.labels)} labels, expected {len(label_specs)}: {names}")
     text = lambda values: np.array(values, dtype=object)  # noqa: E731
     rows = lambda values, *shape: np.array(values, dtype=np.float64).reshape(len(structures), *shape)  # noqa: E731
     atoms = lambda values, dtype, *shape: (  # noqa: E731
@@ -190,4 +218,6 @@ def concatenate(structures: Sequence[Structure], unit: str, digest: str = "") ->
         given_quadrupole=rows([s.given_quadrupole for s in structures], 3, 3),
         given_origin=rows([s.given_origin for s in structures], 3),
         has_given=np.array([s.has_given for s in structures], dtype=bool),
+        labels=rows([s.labels for s in structures], len(label_specs)),
+        label_specs=tuple(label_specs),
     )

@@ -2,7 +2,7 @@
 
 R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, Sci. Data 1, 140022 (2014), doi:10.1038/sdata.2014.22. The
 package leaves out the 3,054 molecules that its authors found to have changed during relaxation. All are neutral
-closed shells. `v_ref` is NaN: QM9's labels are properties of molecules, not interaction energies.
+closed shells. `v_ref` is NaN: QM9's labels (`qm9_labels.py`) are properties of molecules, not interaction energies.
 """
 
 import csv
@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from psigraph.structures.elements import number_of
+from psigraph.structures.identity import scaffold_of
 from psigraph.structures.model import Structure
+from psigraph.structures.qm9_labels import COLUMNS, LABELS, Column, labels_of
 from psigraph.structures.reading import NOT_SELECTED, ReadResult, RowError
 from psigraph.structures.selection import spread
 from psigraph.structures.sources import QM9_PARTS, StructureError, qm9_folder
 
 UNIT = "hartree"
-#: Columns that are read: name of the molecule's file, symbols, coordinates [Å].
-_NAME, _ELEMENTS, _POSITIONS = "XYZ_file", "Elements", "XYZ_Ang"
+#: Columns that are read beside the labels: name of the molecule's file, SMILES, symbols, coordinates [Å].
+_NAME, _SMILES, _ELEMENTS, _POSITIONS = "XYZ_file", "SMILES", "Elements", "XYZ_Ang"
+_READ = (_NAME, _SMILES, _ELEMENTS, _POSITIONS, *(column.column for column in COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,10 @@ class _Row:
     source: str
     number: int  # from 1 in its file
     id: str
+    smiles: str
     symbols: tuple[str, ...]
     positions: str
+    labels: list[str]
 
     @property
     def heavy_atoms(self) -> int:
@@ -47,25 +53,28 @@ def read(dataset: Any) -> ReadResult:
     `dataset` has path, min_heavy_atoms, max_heavy_atoms and max_structures. What is not taken is rejected as not
     selected, before its coordinates are read. Raises StructureError where there are no tables or columns are missing.
     """
-    result = ReadResult(UNIT)
-    chosen: list[_Row] = []
-    for row in _rows(qm9_folder(dataset.path)):
+    result = ReadResult(UNIT, label_specs=LABELS)
+    folder, limit, place = qm9_folder(dataset.path), dataset.max_structures, -1
+    taken = None if limit is None else _spread_rows(folder, dataset, limit)
+    for row in tqdm(_rows(folder), desc="QM9", unit="molecules", disable=None, mininterval=1.0):
         reason = _outside(row.heavy_atoms, dataset.min_heavy_atoms, dataset.max_heavy_atoms)
+        place += reason is None
+        if reason is None and taken is not None and place not in taken:
+            reason = f"beyond max_structures {limit}"
         if reason:
             result.reject(row.source, row.number, row.id, NOT_SELECTED + reason)
-        else:
-            chosen.append(row)
-    limit = len(chosen) if dataset.max_structures is None else dataset.max_structures
-    taken = set(spread(len(chosen), limit))
-    for place, row in enumerate(chosen):
-        if place not in taken:
-            result.reject(row.source, row.number, row.id, f"{NOT_SELECTED}beyond max_structures {limit}")
             continue
         try:
             result.accept(_structure(row), row.number)
         except ValueError as error:
             result.reject(row.source, row.number, row.id, str(error))
     return result
+
+
+def _spread_rows(folder: Path, dataset: Any, limit: int) -> set[int]:
+    """Which of the molecules within the limits of heavy atoms are taken: `limit` of them, evenly spread."""
+    limits = dataset.min_heavy_atoms, dataset.max_heavy_atoms
+    return set(spread(sum(_outside(row.heavy_atoms, *limits) is None for row in _rows(folder)), limit))
 
 
 def _outside(heavy: int, smallest: int, largest: int | None) -> str | None:
@@ -83,14 +92,16 @@ def _rows(folder: Path) -> Iterator[_Row]:
         with open(path, newline="", encoding="utf-8") as handle:
             table = csv.reader(handle)
             header = next(table, [])
-            try:
-                name, elements, positions = (header.index(column) for column in (_NAME, _ELEMENTS, _POSITIONS))
-            except ValueError as error:
-                raise StructureError(f"{path}: lacks a column ({error}); install qm9pack again") from None
+            missing = [column for column in _READ if column not in header]
+            if missing:
+                raise StructureError(f"{path}: lacks the columns {', '.join(missing)}; install qm9pack again")
+            name, smiles, elements, positions, *labels = (header.index(column) for column in _READ)
             for number, cells in enumerate(table, start=1):
                 cells += [""] * (len(header) - len(cells))  # a cut line is unreadable, not unknown
                 symbols = tuple(cells[elements].strip("[]").replace("'", "").replace(" ", "").split(","))
-                yield _Row(path.name, number, cells[name].removesuffix(".xyz"), symbols, cells[positions])
+                identifier = cells[name].removesuffix(".xyz")
+                texts = cells[smiles], symbols, cells[positions], [cells[n] for n in labels]
+                yield _Row(path.name, number, identifier, *texts)
 
 
 def _structure(row: _Row) -> Structure:
@@ -109,5 +120,14 @@ def _structure(row: _Row) -> Structure:
         positions=numbers.reshape(-1, 3),
         fragment=np.zeros(len(z)),
         v_ref=math.nan,
+        system=scaffold_of(row.smiles),
         source="qm9",
+        labels=labels_of(z, np.array([_number(*label) for label in zip(COLUMNS, row.labels, strict=True)])),
     )
+
+
+def _number(column: Column, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise RowError(f"{column.column} is {text!r}, not a number") from None

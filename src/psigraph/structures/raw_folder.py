@@ -106,8 +106,8 @@ def _read_row(dataset: RawFolder, row: Row, source: str) -> Structure:
         fragment=np.repeat([0, 1], [len(a), len(b)]),
         v_ref=math.nan,
         source=source,
-        charge=(_integer(row, "charge_a", 0), _integer(row, "charge_b", 0)),
-        multiplicity=(_integer(row, "multiplicity_a", 1), _integer(row, "multiplicity_b", 1)),
+        charge=(reading.integer(row, "charge_a", 0), reading.integer(row, "charge_b", 0)),
+        multiplicity=(reading.integer(row, "multiplicity_a", 1), reading.integer(row, "multiplicity_b", 1)),
         separation=separation,
         theta=theta,
         pr=reading.number(row, "PR"),
@@ -115,15 +115,6 @@ def _read_row(dataset: RawFolder, row: Row, source: str) -> Structure:
     if row.get("npz", ""):
         _add_given(structure, reading.inside(dataset.path, row["npz"], "npz"))
     return structure
-
-
-def _integer(row: Row, column: str, default: int) -> int:
-    value = reading.number(row, column)
-    if math.isnan(value):
-        return default
-    if value != int(value):
-        raise RowError(f"{column} is {row[column]!r}, not a whole number")
-    return int(value)
 
 
 def _add_given(structure: Structure, path: Path) -> None:

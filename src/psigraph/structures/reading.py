@@ -13,7 +13,7 @@ from typing import Any
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from psigraph.structures.model import Structure
+from psigraph.structures.model import Label, Structure
 from psigraph.structures.sources import StructureError
 from psigraph.units import ENERGY_UNITS, energy_factor
 
@@ -46,12 +46,13 @@ class Rejection:
 
 @dataclass
 class ReadResult:
-    """What a reader found: structures, rows it could not read, and the unit of the labels."""
+    """What a reader found: structures, rows it could not read, the unit of `v_ref`, names and units of labels."""
 
     unit: str
     structures: list[Structure] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)  # row of each structure in its source
     rejected: list[Rejection] = field(default_factory=list)
+    label_specs: tuple[Label, ...] = ()
 
     def accept(self, structure: Structure, row: str | int) -> None:
         self.structures.append(structure)
@@ -198,6 +199,16 @@ def number(row: Row, column: str, *, required: bool = False) -> float:
     if not math.isfinite(value):
         raise RowError(f"{column} is {text!r}, not a finite number")
     return value
+
+
+def integer(row: Row, column: str, default: int) -> int:
+    """Return a cell as a whole number; `default` where the cell or column is empty. Raises RowError."""
+    value = number(row, column)
+    if math.isnan(value):
+        return default
+    if value != int(value):
+        raise RowError(f"{column} is {row[column]!r}, not a whole number")
+    return int(value)
 
 
 def energy(row: Row, column: tuple[str, str] | None, unit: str, *, required: bool = False) -> float:

@@ -78,10 +78,13 @@ def qm9_folder(path: str | Path | None = None) -> Path:
     return Path(path)
 
 
-def raw_files(source: str, *, path: str | Path | None = None, databases: Iterable[str] = ()) -> list[Path]:
+def raw_files(
+    source: str, *, path: str | Path | None = None, databases: Iterable[str] = (), table: str = ""
+) -> list[Path]:
     """Return the files that a dataset of this `source` (as in config.yaml) reads, sorted; those that exist.
 
-    `path` is the folder of folder datasets, `databases` the names of Psi4's databases.
+    `path` is the folder of folder datasets, `databases` the names of Psi4's databases, `table` the table of a folder of
+    molecules. Raises StructureError where there is no such table, and no data of Psi4 or QM9.
     """
     if source == "psi4_databases":
         folder = psi4_databases_folder()
@@ -93,8 +96,14 @@ def raw_files(source: str, *, path: str | Path | None = None, databases: Iterabl
             "raw_folder": ("meta.xlsx", "meta.csv", "**/*.pdb", "**/*.npz"),
             "xyz_folder": ("labels.csv", "**/*.xyz"),
             "exciton_pairs": ("pairs.csv.gz", "geom.npz"),
+            "molecule_folder": ("**/*.xyz", "**/*.sdf", "**/*.mol"),
+            "conformers": ("index.csv.gz", "geom.npz"),
         }[source]
         files = [f for pattern in patterns for f in Path(path or ".").glob(pattern)]
+        if table:
+            files.append(Path(path or ".") / table)
+            if not files[-1].is_file():
+                raise StructureError(f"{files[-1]}: no such file; name the table of molecules in `table`")
     return sorted(f for f in files if f.is_file())
 
 

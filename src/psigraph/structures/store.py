@@ -1,20 +1,21 @@
 """The structure store: one HDF5 file per dataset. Uses only NumPy and h5py: the Psi4 interpreter imports it too."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from psigraph.stores import Column, StoreError, open_store, write_store
-from psigraph.structures.model import BY_ATOM, Structure, StructureSet, concatenate
+from psigraph.stores import Column, StoreError, canonical_json, open_store, write_store
+from psigraph.structures.model import BY_ATOM, NOT_COLUMNS, Label, Structure, StructureSet, concatenate
 from psigraph.units import ENERGY_UNITS
 
 FORMAT = "psigraph-structures"
-VERSION = 1
+VERSION = 2
 
-#: Unit and description of every column; `V` stands for the unit of the labels, which one store has one of.
+#: Unit and description of every column; `V` stands for the unit of v_ref and v_0, which one store has one of.
 COLUMNS: dict[str, tuple[str, str]] = {
     "ids": ("", "unique name of each structure"),
     "z": ("1", "atomic numbers of all structures, one after another; offsets says where each begins"),
@@ -24,7 +25,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "charge": ("e", "total charge of A and B; B of a molecule: 0"),
     "multiplicity": ("1", "spin multiplicity 2S+1 of A and B; B of a molecule: 1"),
     "group": ("", "identity of the molecule, or of both monomers in any order; never on two sides of a split"),
-    "system": ("", "all separations of one system share it"),
+    "system": ("", "all separations of one system share it; of a molecule its Bemis-Murcko scaffold"),
     "source": ("", "database or file it was read from"),
     "v_ref": ("V", "reference interaction energy or coupling; NaN for a molecule"),
     "v_0": ("V", "baseline from the raw data; NaN where none is given"),
@@ -38,9 +39,15 @@ COLUMNS: dict[str, tuple[str, str]] = {
         "traceless quadrupole of the dimer from the raw data, sum q (r_a r_b - delta_ab r²/3)",
     ),
     "given_origin": ("Å", "point the given moments refer to"),
+    "labels": (
+        "various",
+        "properties of molecules; the root attribute labels names them with their units; NaN: unknown",
+    ),
     "has_given": ("1", "whether the raw data gives populations, dipole and quadrupole"),
 }
-if {f.name for f in fields(StructureSet)} != {*COLUMNS, "unit", "digest"}:
+#: Key of the settings, which enter the digest, and root attribute: JSON list of name, unit and extensive.
+_LABELS = "labels"
+if {f.name for f in fields(StructureSet)} != {*COLUMNS, *NOT_COLUMNS}:
     raise AssertionError("StructureSet and COLUMNS list different columns")
 
 
@@ -51,18 +58,20 @@ def write_structures(
     unit: str,
     settings: Mapping[str, Any],
     inputs: Mapping[str, str] | None = None,
+    label_specs: Sequence[Label] = (),
 ) -> str:
     """Write structures to an HDF5 file and return its content digest.
 
-    `unit` is the unit of `v_ref` and `v_0`; `settings` the dataset's entry in the configuration. Raises ValueError for
-    an unknown unit or an id that occurs twice.
+    `unit` is the unit of `v_ref` and `v_0`; `settings` the dataset's entry in the configuration, `label_specs` what
+    the columns of `labels` are. Raises ValueError for an unknown unit or an id that occurs twice.
     """
     if unit not in ENERGY_UNITS:
         raise ValueError(f"unknown energy unit {unit!r}; known units: {', '.join(ENERGY_UNITS)}")
-    flat = concatenate(structures, unit)
+    flat = concatenate(structures, unit, label_specs=label_specs)
     names, counts = np.unique(flat.ids.astype(str), return_counts=True)
     if len(names) < flat.n:
         raise ValueError(f"{path}: the id {str(names[counts > 1][0])!r} occurs {counts.max()} times; ids must differ")
+    labels = [asdict(label) for label in label_specs]
     columns = {
         name: Column(getattr(flat, name), unit if column_unit == "V" else column_unit, description)
         for name, (column_unit, description) in COLUMNS.items()
@@ -72,9 +81,9 @@ def write_structures(
         format=FORMAT,
         version=VERSION,
         columns=columns,
-        settings=settings,
+        settings={**settings, _LABELS: labels},
         inputs=inputs,
-        attributes={"unit": unit},
+        attributes={"unit": unit, _LABELS: canonical_json(labels)},
     )
 
 
@@ -98,6 +107,7 @@ class StructureFile:
         try:
             self.digest = self._store.digest
             self.unit = self._checked_unit()
+            self.label_specs = tuple(Label(**label) for label in json.loads(self._store.attributes[_LABELS]))
             self.offsets = self._store.columns["offsets"][:]  # (n+1,)
         except BaseException:
             self.close()
@@ -113,7 +123,7 @@ class StructureFile:
         columns = self._store.columns
         values = {name: columns[name][atoms if name in BY_ATOM else slice(first, last)] for name in COLUMNS}
         values["offsets"] = self.offsets[first : last + 1] - self.offsets[first]
-        return StructureSet(unit=self.unit, digest=self.digest, **values)
+        return StructureSet(unit=self.unit, digest=self.digest, label_specs=self.label_specs, **values)
 
     def close(self) -> None:
         self._store.close()

@@ -1,4 +1,4 @@
-"""One dimer from an XYZ file: atoms, charges from the comment line, fragments by selection or by bonds."""
+"""One dimer or molecule from an XYZ file: atoms, charges from the comment line, fragments by selection or by bonds."""
 
 import math
 import re
@@ -20,10 +20,7 @@ def read_xyz_dimer(path: str | Path, fragment_a: str | None = None) -> Structure
     for A,B; the default is two neutral singlets. Raises RowError naming the file and what is wrong.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RowError(f"{path.name}: cannot be read as text ({error})") from None
+    lines = _lines(path)
     try:
         z, positions = _atoms(lines)
         comment = lines[1]
@@ -36,6 +33,29 @@ def read_xyz_dimer(path: str | Path, fragment_a: str | None = None) -> Structure
             source=path.name,
             charge=_from_comment(comment, "charge", (0, 0)),
             multiplicity=_from_comment(comment, "multiplicity", (1, 1)),
+        )
+    except ValueError as error:
+        raise RowError(f"{path.name}: {error}") from None
+
+
+def read_xyz_molecule(path: str | Path, id: str) -> Structure:
+    """Read a molecule; `v_ref` is NaN. The comment line may hold `charge=0 multiplicity=1`, the default.
+
+    Raises RowError naming the file and what is wrong.
+    """
+    path = Path(path)
+    lines = _lines(path)
+    try:
+        z, positions = _atoms(lines)
+        return Structure(
+            id=id,
+            z=z,
+            positions=positions,
+            fragment=np.zeros(len(z)),
+            v_ref=math.nan,
+            source=path.name,
+            charge=(_whole(lines[1], "charge", 0), 0),
+            multiplicity=(_whole(lines[1], "multiplicity", 1), 1),
         )
     except ValueError as error:
         raise RowError(f"{path.name}: {error}") from None
@@ -98,6 +118,26 @@ def _atoms(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(numbers), np.array(positions)
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RowError(f"{path.name}: cannot be read as text ({error})") from None
+
+
 def _from_comment(comment: str, key: str, default: tuple[int, int]) -> tuple[int, int]:
+    found = _value(comment, key)
+    return pair(found, f"{key} in the comment line") if found else default
+
+
+def _whole(comment: str, key: str, default: int) -> int:
+    found = _value(comment, key)
+    try:
+        return int(found) if found else default
+    except ValueError:
+        raise RowError(f"{key} in the comment line is {found!r}, not a whole number") from None
+
+
+def _value(comment: str, key: str) -> str | None:
     match = re.search(rf"(?:^|\s){key}\s*=\s*[\"']?([^\s\"']+)", comment, re.IGNORECASE)
-    return pair(match[1], f"{key} in the comment line") if match else default
+    return match[1] if match else None
