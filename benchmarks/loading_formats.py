@@ -8,7 +8,7 @@ import torch
 from torch_geometric.data import Data, InMemoryDataset
 
 from psigraph.graphs.batch import GraphBatch
-from psigraph.graphs.columns import BY_ATOM, BY_GRAPH
+from psigraph.graphs.columns import layout_of
 
 
 class PlainData(Data):
@@ -27,8 +27,8 @@ def samples(batch: GraphBatch) -> list[PlainData]:
     out = []
     for k in range(batch.num_graphs):
         here, found = slice(atoms[k], atoms[k + 1]), batch.pairs[pairs[k] : pairs[k + 1]] - atoms[k]
-        fields = {name: batch[name][here].clone() for name in BY_ATOM}
-        fields |= {name: batch[name][k : k + 1].clone() for name in (*BY_GRAPH, "index")}
+        fields = {name: batch[name][here].clone() for name in layout_of("delta").counted_by("offsets")}
+        fields |= {name: batch[name][k : k + 1].clone() for name in (*layout_of("delta").counted_by(None), "index")}
         edges = torch.cat([found, found.flip(1)]).T.contiguous()
         out.append(PlainData(**fields, edge_index_atoms=edges, num_nodes=atoms[k + 1] - atoms[k]))
     return out

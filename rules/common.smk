@@ -2,7 +2,7 @@
 
 import fcntl
 
-from psigraph.config import Config, ConfigError, Section, validate_config
+from psigraph.config import ARCHITECTURES, Config, ConfigError, Section, validate_config
 from psigraph.descriptors import SHIELDING_VERSION
 from psigraph.quantum import FEATURE_VERSION
 from psigraph.quantum.table import FEATURES
@@ -13,6 +13,10 @@ try:
     CONFIG: Config = validate_config(config, ", ".join(map(str, workflow.configfiles)) or "config")
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+
+#: Families with targets train_FAMILY and evaluate_FAMILY.
+FAMILIES = ("delta", "regional")
 
 
 def hold_results() -> None:
@@ -61,7 +65,10 @@ def raw_inputs(wildcards) -> list[str]:
     dataset = CONFIG.datasets[wildcards.dataset]
     try:
         files = raw_files(
-            dataset.source, path=getattr(dataset, "path", None), databases=getattr(dataset, "databases", ())
+            dataset.source,
+            path=getattr(dataset, "path", None),
+            databases=getattr(dataset, "databases", ()),
+            table=getattr(dataset, "table", ""),
         )
     except StructureError as error:
         raise WorkflowError(str(error)) from None
@@ -77,9 +84,14 @@ def quantum_files(dataset: str, level: str, kind: str = "quantum") -> list[str]:
 def quantum_files_of(graphset: str) -> dict[str, list[str]]:
     """Quantum files by dataset; empty where the graphset takes no features from Psi4."""
     settings = CONFIG.graphsets[graphset]
-    if settings.level in (None, "given"):
+    if settings.level in (None, "given") or not takes_from(graphset, "psi4"):
         return {}
     return {dataset: quantum_files(dataset, settings.level) for dataset in settings.datasets}
+
+
+def takes_from(graphset: str, *programs: str) -> bool:
+    """Whether graphs of a graphset are made of features that one of these programs computes."""
+    return any(FEATURES[name].program in programs for name in CONFIG.graphsets[graphset].needed_features())
 
 
 def level_of(graphset: str) -> str:
@@ -95,16 +107,15 @@ def features_of(level: str, program: str) -> str:
 
 def descriptor_files_of(graphset: str) -> dict[str, str]:
     """Descriptor files by dataset; empty where the graphset takes nothing from them."""
-    settings = CONFIG.graphsets[graphset]
-    if not any(FEATURES[name].program in ("rdkit", "dftd4") for name in settings.needed_features()):
+    if not takes_from(graphset, "rdkit", "dftd4"):
         return {}
-    return {dataset: f"results/descriptors/{dataset}.h5" for dataset in settings.datasets}
+    return {dataset: f"results/descriptors/{dataset}.h5" for dataset in CONFIG.graphsets[graphset].datasets}
 
 
 def shielding_files_of(graphset: str) -> dict[str, list[str]]:
     """Files of magnetic shieldings by dataset; empty where the graphset takes none."""
     settings = CONFIG.graphsets[graphset]
-    if "nmr_shielding" not in settings.needed_features():
+    if not takes_from(graphset, "pyscf"):
         return {}
     return {dataset: quantum_files(dataset, settings.level, "shieldings") for dataset in settings.datasets}
 
@@ -130,6 +141,24 @@ def all_descriptor_files() -> list[str]:
     return sorted({file for name in CONFIG.graphsets for file in descriptor_files_of(name).values()})
 
 
+#: Modules of the library that make graphs: of every family, and of one.
+GRAPH_MODULES = {
+    "": "build columns blocks block_features dense geometry graph neighbours settings shard_writer shards features",
+    "delta": "multipoles",
+    "regional": "hops molecule_blocks molecule_columns molecule_graphs molecule_settings patches region_pairs "
+    "regional_table regions draws",
+}
+
+
+def graph_modules(graphset: str) -> list[str]:
+    """Source files that decide what stands in the shards of a graphset."""
+    family = CONFIG.graphsets[graphset].family
+    names = f"{GRAPH_MODULES['']} {GRAPH_MODULES[family]}".split()
+    others = ("quantum/store_reader", "quantum/table", "structures/geometry", "fields", "stores", "units")
+    radii = ("descriptors/radii",) if family == "regional" else ()
+    return modules(*(f"graphs/{name}" for name in names), *others, *radii)
+
+
 def shards(graphset: str) -> list[str]:
     return [f"results/graphs/{graphset}/{shard}.h5" for shard in range(CONFIG.graphsets[graphset].shards)]
 
@@ -152,8 +181,12 @@ def experiments_of_family(family: str) -> list[str]:
     return [name for name, item in CONFIG.experiments.items() if CONFIG.graphsets[item.graphset].family == family]
 
 
+def model_of(experiment: str, run: str) -> str:
+    return f"results/models/{experiment}/{run}/final_model_{experiment}_learning.pt"
+
+
 def models_of(experiment: str) -> list[str]:
-    return [f"results/models/{experiment}/{run}/final_model_{experiment}_learning.pt" for run in runs(experiment)]
+    return [model_of(experiment, run) for run in runs(experiment)]
 
 
 def models_of_family(family: str) -> list[str]:
@@ -172,16 +205,34 @@ def evaluations_of_family(family: str) -> list[str]:
     ]
 
 
+def start_of(experiment: str, architecture: str, seed: str) -> list[str]:
+    """The checkpoint whose encoder a run starts from, if any."""
+    first = CONFIG.experiments[experiment].start_from
+    return [] if first is None else [model_of(first, f"{architecture}/seed{seed}")]
+
+
+def training_modules(experiment: str) -> list[str]:
+    """The library's files that training uses, but for the models and tasks of other families."""
+    family = CONFIG.graphsets[CONFIG.experiments[experiment].graphset].family
+    others = {settings for settings in ARCHITECTURES.values() if settings.family != family}
+    foreign = {f"models/{settings.model.partition(':')[0]}.py" for settings in others}
+    foreign |= {f"training/{settings.family}{part}.py" for settings in others for part in ("", "_family")}
+    own = {"delta": "models/kernels", "regional": "models/regional"}[family]
+    files = modules("models", own, "training", "graphs", "fields", "metrics", "stores")
+    return [file for file in files if "/".join(Path(file).parts[-2:]) not in foreign]
+
+
 def run_settings(experiment: str, architecture: str) -> str:
     """What one training run depends on, as one JSON parameter value."""
     item = CONFIG.experiments[experiment]
     graphset = CONFIG.graphsets[item.graphset]
-    return canonical_json(
-        {
-            "graphset": graphset.model_dump(mode="json"),
-            "level": CONFIG.levels[graphset.level].identity() if graphset.level in CONFIG.levels else None,
-            "hyperparameters": item.architectures[architecture].model_dump(mode="json"),
-            "split": item.split.model_dump(mode="json"),
-            "training": item.training.model_dump(mode="json"),
-        }
-    )
+    settings = {
+        "graphset": graphset.model_dump(mode="json"),
+        "level": CONFIG.levels[graphset.level].identity() if graphset.level in CONFIG.levels else None,
+        "hyperparameters": item.architectures[architecture].model_dump(mode="json"),
+        "split": item.split.model_dump(mode="json"),
+        "training": item.training.model_dump(mode="json"),
+    }
+    if graphset.family == "regional":
+        settings |= item.model_dump(mode="json", include={"targets", "objective", "target_weights"})
+    return canonical_json(settings)

@@ -14,32 +14,7 @@ rule graph_shard:
         descriptors=lambda wildcards: list(descriptor_files_of(wildcards.graphset).values()),
         shieldings=lambda wildcards: sum(shielding_files_of(wildcards.graphset).values(), []),
         script=script("graphs.py"),
-        modules=modules(
-            *(
-                f"graphs/{name}"
-                for name in (
-                    "block_features",
-                    "blocks",
-                    "build",
-                    "columns",
-                    "dense",
-                    "features",
-                    "geometry",
-                    "graph",
-                    "multipoles",
-                    "neighbours",
-                    "settings",
-                    "shard_writer",
-                    "shards",
-                )
-            ),
-            "quantum/store_reader",
-            "quantum/table",
-            "structures/geometry",
-            "fields",
-            "stores",
-            "units",
-        ),
+        modules=lambda wildcards: graph_modules(wildcards.graphset),
     output:
         shard=ensure("results/graphs/{graphset}/{shard}.h5", non_empty=True),
         skipped=ensure("results/graphs/{graphset}/{shard}.skipped.csv", non_empty=True),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from psigraph.graphs.build import build_shard
-from psigraph.graphs.settings import GraphSettings
+from psigraph.graphs.settings import settings_of
 from psigraph.script import run
 
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     for dataset, paths in stores.items():
         if len(paths) > 1:
             raise ValueError(f"--structures names two files for dataset {dataset!r}")
-    settings = GraphSettings.from_config(args.settings, args.level_settings)
+    settings = settings_of(args.settings, args.level_settings)
     build_shard(
         {dataset: paths[0] for dataset, paths in stores.items()},
         named(args.quantum),

@@ -1,9 +1,13 @@
-"""Every field of a graph shard and of a PyG sample, once: shape, types, unit, irreps and meaning.
+"""Every field of graph shards and of PyG samples, once by family: shape, types, unit, irreps and meaning.
 
 Legend of shapes: n graphs of a shard, N atoms of one graph, ΣN atoms of all graphs, P undirected pairs of one graph,
 ΣP of all graphs, E = 2P directed edges of one graph, K columns of the graphset's `atom_features`. The internal length
-unit is 1 Å / `length_scale`, 10 Å by default; `V` is the unit of the labels, which a shard states (`unit`). Uses only
-the standard library.
+unit is 1 Å / `length_scale`, 10 Å by default; `V` is the unit of the labels, which a shard states (`unit`).
+
+Of molecules: ΣB bonds, ΣR regions, ΣM memberships (an atom of a region), ΣQ pairs of regions of all graphs; KA, KB, KR
+and KM columns of the graphset's `atom_features`, `bond_features`, `region_features` and `molecule_features`; T labels.
+
+Uses only the standard library.
 """
 
 from dataclasses import dataclass
@@ -15,9 +19,23 @@ FIELD_RANGE = 50.0  # Å
 EDGE_IRREPS = "1x0e+1x1o+1x2e+1x3o"
 
 
+#: Which field says where a graph's rows begin, by what the rows of a shard's field are.
+OFFSETS_OF = {
+    "ΣN": "offsets",
+    "ΣP": "pair_offsets",
+    "ΣB": "bond_offsets",
+    "ΣM": "member_offsets",
+    "ΣR": "region_offsets",
+    "ΣQ": "region_pair_offsets",
+}
+
+
 @dataclass(frozen=True)
 class Field:
-    """One field; `shard` and `data` are its (shape, dtype) in an HDF5 shard and in PyG `Data`, or None where absent."""
+    """One field; `shard` and `data` are its (shape, dtype) in an HDF5 shard and in PyG `Data`, or None where absent.
+
+    `batch` says whether batches are cut from it.
+    """
 
     name: str
     unit: str
@@ -25,6 +43,18 @@ class Field:
     description: str
     shard: tuple[str, str] | None = None
     data: tuple[str, str] | None = None
+    batch: bool = False
+
+    @property
+    def is_offsets(self) -> bool:
+        """Whether it says where each graph's rows of other fields begin."""
+        return self.shard is not None and self.shard[0] == "(n+1,)"
+
+    @property
+    def counted_by(self) -> str | None:
+        """The field that says where a graph's rows of this one begin in a shard; None: one row per graph."""
+        rows = self.shard[0].strip("()").split(",")[0] if self.shard else ""
+        return OFFSETS_OF.get(rows)
 
     def unit_of(self, label_unit: str) -> str:
         """The unit in a file whose labels are in `label_unit`."""
@@ -50,8 +80,9 @@ FIELDS: tuple[Field, ...] = (
         "atom pairs i < j within the cutoff, counted from 0 in their graph, each once, sorted; uint8 where no "
         "structure of the shard has more than 256 atoms",
         ("(ΣP,2)", "uint8 or uint16"),
+        batch=True,
     ),
-    Field("z_atoms", "1", "0e", "atomic numbers", ("(ΣN,)", "uint8"), ("(N,)", "int64")),
+    Field("z_atoms", "1", "0e", "atomic numbers", ("(ΣN,)", "uint8"), ("(N,)", "int64"), batch=True),
     Field(
         "pos_atoms",
         "Å × length_scale",
@@ -59,6 +90,7 @@ FIELDS: tuple[Field, ...] = (
         "Cartesian coordinates (x, y, z)",
         ("(ΣN,3)", "float64"),
         ("(N,3)", "float"),
+        batch=True,
     ),
     Field("fragment", "1", "0e", "0: monomer A, 1: monomer B", ("(ΣN,)", "uint8")),
     Field(
@@ -69,6 +101,7 @@ FIELDS: tuple[Field, ...] = (
         "[electrons]; 0 where Psi4 gives them and there is no level of theory",
         ("(ΣN,K)", "float64"),
         ("(N,K)", "float"),
+        batch=True,
     ),
     Field(
         "field_node_features",
@@ -78,6 +111,7 @@ FIELDS: tuple[Field, ...] = (
         "centroid of its atoms; 0 without a level of theory or with multipoles: false",
         ("(n,8)", "float64"),
         ("(1,8)", "float"),
+        batch=True,
     ),
     Field(
         "u",
@@ -87,9 +121,10 @@ FIELDS: tuple[Field, ...] = (
         "participation: false)",
         ("(n,4)", "float64"),
         ("(1,4)", "float"),
+        batch=True,
     ),
-    Field("y", "V", "0e", "target ΔV = V_ref - V_0", ("(n,)", "float64"), ("(1,)", "float")),
-    Field("y_true_vref", "V", "0e", "reference V_ref", ("(n,)", "float64"), ("(1,)", "float")),
+    Field("y", "V", "0e", "target ΔV = V_ref - V_0", ("(n,)", "float64"), ("(1,)", "float"), batch=True),
+    Field("y_true_vref", "V", "0e", "reference V_ref", ("(n,)", "float64"), ("(1,)", "float"), batch=True),
     Field(
         "R_internal_val",
         "Å × length_scale",
@@ -97,6 +132,7 @@ FIELDS: tuple[Field, ...] = (
         "R again, for the loss weight",
         ("(n,)", "float64"),
         ("(1,)", "float"),
+        batch=True,
     ),
     Field("charge", "e", "", "total charges of monomers A and B", ("(n,2)", "int8")),
     Field(
@@ -122,6 +158,96 @@ FIELDS: tuple[Field, ...] = (
     Field("index", "1", "", "row of the graph in its graphset, counted from 0", None, ("(1,)", "int64")),
     Field("graph_id", "", "", "unique name of the graph", None, ("", "text")),
 )
+
+_OFFSETS = "graph i is rows {0}[i] to {0}[i+1]-1 of {1}"
+
+
+def _bounds(name: str, rows: str) -> Field:
+    return Field(name, "1", "", _OFFSETS.format(name, rows), ("(n+1,)", "int64"))
+
+
+_SMALL = "uint8 or uint16"  # the former where no structure of the shard has more than 256 atoms
+#: Of molecules: lengths in Å, numbers of atoms and regions count from 0 in their molecule, what is not known is NaN.
+MOLECULE_FIELDS: tuple[Field, ...] = (
+    Field("ids", "", "", "unique name of each graph", ("(n,)", "text")),
+    Field("group", "", "", "identity of the molecule; never on two sides of a split", ("(n,)", "text")),
+    Field("system", "", "", "scaffold of the molecule (Bemis and Murcko), itself without rings", ("(n,)", "text")),
+    Field("source", "", "", "table or file it was read from", ("(n,)", "text")),
+    Field("charge", "e", "", "total charge", ("(n,)", "int8")),
+    Field("n_heavy", "1", "", "atoms other than hydrogen", ("(n,)", "int32")),
+    _bounds("offsets", "the fields by atom"),
+    _bounds("bond_offsets", "the fields by bond"),
+    _bounds("pair_offsets", "pairs"),
+    _bounds("member_offsets", "members and core"),
+    _bounds("region_offsets", "the fields by region"),
+    _bounds("region_pair_offsets", "the fields by pair of regions"),
+    Field("z_atoms", "1", "0e", "atomic numbers", ("(ΣN,)", "uint8"), batch=True),
+    Field("pos_atoms", "Å", "1o", "Cartesian coordinates (x, y, z)", ("(ΣN,3)", "float64"), batch=True),
+    Field(
+        "atom_features",
+        "of each feature",
+        "KAx0e",
+        "the graphset's atom_features side by side",
+        ("(ΣN,KA)", "float32"),
+        batch=True,
+    ),
+    Field("bonds", "1", "", "bonded atoms i < j, by covalent radii, sorted", ("(ΣB,2)", _SMALL), batch=True),
+    Field(
+        "bond_features",
+        "of each feature",
+        "KBx0e",
+        "the graphset's bond_features side by side",
+        ("(ΣB,KB)", "float32"),
+        batch=True,
+    ),
+    Field("pairs", "1", "", "atoms i < j within the cutoff, each pair once, sorted", ("(ΣP,2)", _SMALL), batch=True),
+    Field("members", "1", "", "region and one of its atoms, sorted", ("(ΣM,2)", _SMALL), batch=True),
+    Field(
+        "core",
+        "1",
+        "",
+        "whether the atom says where the region lies: its centre, of a patch every atom",
+        ("(ΣM,)", "bool"),
+        batch=True,
+    ),
+    Field(
+        "region_features",
+        "of each feature",
+        "KRx0e",
+        "the graphset's region_features side by side",
+        ("(ΣR,KR)", "float32"),
+        batch=True,
+    ),
+    Field(
+        "region_pairs",
+        "1",
+        "",
+        "regions I < J whose positions (means of their core atoms) are within the cutoff of regions, sorted",
+        ("(ΣQ,2)", _SMALL),
+        batch=True,
+    ),
+    Field(
+        "region_pair_features",
+        "1",
+        "5x0e",
+        "fewest bonds between core atoms, -1: not connected; atoms of both; bonds with one end in each; steric: sum of "
+        "1 - d/(r_i + r_j), r Bondi's radii, over atoms i of I alone and j of J alone, more than two bonds apart and "
+        "nearer than r_i + r_j; chirality: product of the sums of cip_label, 0 where not known",
+        ("(ΣQ,5)", "float32"),
+        batch=True,
+    ),
+    Field(
+        "molecule_features",
+        "of each feature",
+        "KMx0e",
+        "the graphset's molecule_features side by side",
+        ("(n,KM)", "float64"),
+        batch=True,
+    ),
+    Field("y", "of each label", "Tx0e", "the labels of all datasets side by side", ("(n,T)", "float64"), batch=True),
+)
+
+FIELDS_OF: dict[str, tuple[Field, ...]] = {"delta": FIELDS, "regional": MOLECULE_FIELDS}
 
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
 SHARD_FIELDS: tuple[Field, ...] = tuple(field for field in FIELDS if field.shard is not None)

@@ -1,8 +1,11 @@
 """Small dimers with made-up features, and a graphset's files written by the stages' own writers."""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ import torch
 
 from psigraph.graphs import reading
 from psigraph.graphs.build import build_shard
-from psigraph.graphs.columns import BY_ATOM, BY_GRAPH
+from psigraph.graphs.columns import layout_of
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.reading import ShardReader
@@ -44,24 +44,22 @@ def shards(request, shard_paths):
 def test_rows_are_those_of_the_file(shards, chunk, rows, monkeypatch):
     monkeypatch.setattr(reading, "CHUNK", chunk)
     found = ShardReader(shards, np.float32).read(np.array(rows, dtype=np.int64))
-    assert len(found) == len(rows) and found.pairs.shape[1] == 2
-    offsets, pair_offsets = shards["offsets"], shards["pair_offsets"]
+    assert len(found) == len(rows) and found.values["pairs"].shape[1] == 2
     for k, row in enumerate(rows):
-        for name in BY_ATOM:
-            expected = shards[name][offsets[row] : offsets[row + 1]]
+        for name, counted in layout_of("delta").batch.items():
+            here, there = slice(k, k + 1), slice(row, row + 1)
+            if counted:
+                here = slice(*found.offsets[counted][k : k + 2])
+                there = slice(*shards[counted][row : row + 2])
+            expected = shards[name][there]
             expected = expected.astype(np.float32) if expected.dtype.kind == "f" else expected
-            np.testing.assert_array_equal(found.by_atom[name][found.offsets[k] : found.offsets[k + 1]], expected)
-        pairs = found.pairs[found.pair_offsets[k] : found.pair_offsets[k + 1]]
-        np.testing.assert_array_equal(pairs, shards["pairs"][pair_offsets[row] : pair_offsets[row + 1]])
-        for name in BY_GRAPH:
-            np.testing.assert_array_equal(found.by_graph[name][k], shards[name][row].astype(np.float32))
+            np.testing.assert_array_equal(found.values[name][here], expected)
 
 
 def test_size_in_memory_is_what_the_columns_take(shards):
     reader = ShardReader(shards, np.float32)
     columns = reader.read(np.arange(8))
-    flat = [columns.offsets, columns.pair_offsets, columns.pairs]
-    arrays = [*flat, *columns.by_atom.values(), *columns.by_graph.values()]
+    arrays = [*columns.offsets.values(), *columns.values.values()]
     assert reader.nbytes == sum(array.nbytes for array in arrays)
 
 

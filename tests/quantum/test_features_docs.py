@@ -2,6 +2,7 @@
 
 import pytest
 
+from psigraph.graphs.regional_table import KNOWN
 from psigraph.quantum.features_docs import reference
 from psigraph.quantum.table import FEATURES
 
@@ -16,6 +17,10 @@ def test_feature_is_described(name):
     """One row each, with a unit, a definition and a source."""
     feature = FEATURES[name]
     assert feature.unit and len(feature.definition) > 10 and len(feature.citation) > 5
-    assert sum(line.startswith(f"| `{name}`") for line in reference().splitlines()) == 1
+    table, regional = reference().split("## Regional")
+    assert sum(line.startswith(f"| `{name}`") for line in table.splitlines()) == 1
+    used = any(name in known for known in KNOWN.values())
+    columns = regional.split("### Columns of pairs")[0]
+    assert any(line.startswith(f"| `{name}`") for line in columns.splitlines()) == used
     assert feature.rank <= len(feature.shape) and set(feature.shape[len(feature.shape) - feature.rank :]) <= {3}
     assert set(feature.implies) <= set(FEATURES)

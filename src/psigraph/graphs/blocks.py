@@ -1,7 +1,7 @@
 """Graphs of many structures at once: what `graph.graph_from_structure` makes of one, as flat arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,25 +23,32 @@ _MOST_ROWS, _MOST_PAIRS = 4096, 2**21
 
 @dataclass(frozen=True)
 class Block:
-    """Graphs as the columns of a shard, with numbers of atoms and pairs in place of offsets; and who is left out."""
+    """Graphs as the columns of a shard, with numbers of rows in place of offsets; and who is left out."""
 
     columns: Mapping[str, np.ndarray]  # by the names of `psigraph.fields`
-    n_atoms: np.ndarray  # (n,)
-    n_pairs: np.ndarray  # (n,)
+    counts: Mapping[str, np.ndarray]  # by the names of the offsets (n,)
     skipped: list[Skipped]
+    missing: Mapping[str, int] = field(default_factory=dict)  # graphs that lack a value, by what it is
 
     def __len__(self) -> int:
-        return len(self.n_atoms)
+        return len(self.counts["offsets"])
 
 
-def blocks(offsets: np.ndarray, first: int, last: int) -> list[tuple[int, int]]:
-    """Return the ranges of rows that rows `first` to `last` - 1 are divided into; offsets (n+1,) count atoms."""
+def blocks(
+    offsets: np.ndarray, first: int, last: int, most_rows: int | None = None, most_pairs: int | None = None
+) -> list[tuple[int, int]]:
+    """Return the ranges of rows that rows `first` to `last` - 1 are divided into; offsets (n+1,) count atoms.
+
+    A range has at most so many rows, and so many pairs of atoms where it has more than one row; by default as many as
+    suit dimers.
+    """
+    most_rows, most_pairs = most_rows or _MOST_ROWS, most_pairs or _MOST_PAIRS
     sizes = np.diff(offsets[first : last + 1]).astype(np.int64)
     before = offsets_of(sizes * (sizes - 1) // 2)  # pairs
     result, row = [], 0
     while row < last - first:
-        end = int(np.searchsorted(before, before[row] + _MOST_PAIRS, side="right")) - 1
-        end = min(max(end, row + 1), row + _MOST_ROWS, last - first)
+        end = int(np.searchsorted(before, before[row] + most_pairs, side="right")) - 1
+        end = min(max(end, row + 1), row + most_rows, last - first)
         result.append((first + row, first + end))
         row = end
     return result
@@ -84,7 +91,7 @@ def build_block(
         "pos_atoms": structures.positions * settings.length_scale,
         "pairs": pairs,
     }
-    return Block(columns, structures.n_atoms, np.diff(pair_offsets), skipped)
+    return Block(columns, {"offsets": structures.n_atoms, "pair_offsets": np.diff(pair_offsets)}, skipped)
 
 
 def _checked_centroids(structures: StructureSet, reasons: Reasons) -> np.ndarray:

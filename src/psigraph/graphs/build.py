@@ -2,20 +2,25 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from tqdm import tqdm
 
 from psigraph.graphs.blocks import Block, blocks, build_block
 from psigraph.graphs.graph import Skipped, graph_from_structure
-from psigraph.graphs.settings import GraphSettings
+from psigraph.graphs.molecule_blocks import LIMITS, build_molecules
+from psigraph.graphs.molecule_settings import MoleculeSettings
+from psigraph.graphs.settings import GraphSettings, ShardSettings
 from psigraph.graphs.shard_writer import ShardWriter, write_skipped
 from psigraph.quantum.store import REMEDY as QUANTUM_REMEDY
 from psigraph.quantum.store import QuantumFiles, QuantumSet
 from psigraph.stores import StoreError, atomic_path, digest_of
+from psigraph.structures.model import Label
 from psigraph.structures.store import StructureFile
 
 __all__ = ["build_shard", "graph_from_structure"]
@@ -24,6 +29,9 @@ log = logging.getLogger(__name__)
 
 _LOG_INTERVAL = 10.0  # s
 _MOST_WARNINGS = 10
+
+#: Families whose graphs carry the labels of their structures.
+_LABELLED = ("regional",)
 
 #: Files of features: which programs' features they hold, and the command that makes them.
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -38,7 +46,7 @@ def build_shard(
     quantum: Mapping[str, Sequence[str | Path]],
     output: str | Path,
     skipped: str | Path,
-    settings: GraphSettings,
+    settings: ShardSettings,
     *,
     descriptors: Mapping[str, Sequence[str | Path]] | None = None,
     shieldings: Mapping[str, Sequence[str | Path]] | None = None,
@@ -61,8 +69,9 @@ def build_shard(
     files = {"quantum": quantum, "descriptors": descriptors or {}, "shieldings": shieldings or {}}
     with ExitStack() as stack:
         stores = {dataset: stack.enter_context(StructureFile(path)) for dataset, path in structures.items()}
+        labels = joined_labels(stores) if settings.family in _LABELLED else None
         sources = [
-            stack.enter_context(_Source(dataset, stores[dataset], rows, settings, files))
+            stack.enter_context(_Source(dataset, stores[dataset], rows, settings, files, labels))
             for dataset, rows in _ranges({dataset: store.n for dataset, store in stores.items()}, shard, shards).items()
         ]
         inputs = {f"structures/{dataset}": store.digest for dataset, store in stores.items()}
@@ -71,7 +80,16 @@ def build_shard(
         temporary = stack.enter_context(atomic_path(skipped))
         most_atoms = max((source.most_atoms for source in sources), default=0)
         writer = stack.enter_context(
-            ShardWriter(output, settings, most_atoms=most_atoms, name=name, shard=shard, shards=shards, inputs=inputs)
+            ShardWriter(
+                output,
+                settings,
+                most_atoms=most_atoms,
+                name=name,
+                shard=shard,
+                shards=shards,
+                inputs=inputs,
+                labels=labels,
+            )
         )
         found = (block for source in sources for block in source.blocks(len(stores) > 1, allow_unlabelled))
         left_out = write_skipped(temporary, _written(found, writer, sum(len(source.rows) for source in sources)))
@@ -93,6 +111,27 @@ def _ranges(counts: Mapping[str, int], shard: int, shards: int) -> dict[str, ran
     return result
 
 
+def joined_labels(stores: Mapping[str, StructureFile]) -> tuple[Label, ...]:
+    """Return the labels of all datasets, each once, in the order in which they come.
+
+    Raises StoreError where two datasets mean different things by one name.
+    """
+    found: dict[str, tuple[Label, str]] = {}
+    for dataset, store in stores.items():
+        for label in store.label_specs:
+            known, first = found.setdefault(label.name, (label, dataset))
+            if known != label:
+                raise StoreError(
+                    f"label {label.name} of dataset {dataset} is in {_kind(label)}, but in {_kind(known)} "
+                    f"in dataset {first}; rename one of them in its table, or take them to graphsets of their own"
+                )
+    return tuple(label for label, _ in found.values())
+
+
+def _kind(label: Label) -> str:
+    return f"{label.unit!r} and {'extensive' if label.extensive else 'not extensive'}"
+
+
 class _Source:
     """The part of one dataset that a shard takes, with its files of features open; a context manager."""
 
@@ -101,9 +140,11 @@ class _Source:
         dataset: str,
         structures: StructureFile,
         rows: range,
-        settings: GraphSettings,
+        settings: ShardSettings,
         files: Mapping[str, Mapping[str, Sequence[str | Path]]],
+        labels: Sequence[Label] | None,
     ) -> None:
+        self.labels = labels
         self.dataset, self.structures, self.rows, self.settings = dataset, structures, rows, settings
         self.most_atoms = int(np.diff(structures.offsets[rows.start : rows.stop + 1]).max())
         self.inputs: dict[str, str] = {}
@@ -123,12 +164,18 @@ class _Source:
     def blocks(self, name_dataset: bool, allow_unlabelled: bool) -> Iterator[Block]:
         """Yield the graphs of all rows; where asked for, their ids begin with the name of the dataset."""
         prefix = f"{self.dataset}/" if name_dataset else ""
-        for first, last in blocks(self.structures.offsets, self.rows.start, self.rows.stop):
+        limits = {} if self.labels is None else LIMITS
+        for first, last in blocks(self.structures.offsets, self.rows.start, self.rows.stop, **limits):
             structures = self.structures.rows(first, last)
             sets: dict[str, QuantumSet] = {}
             for programs, files in self._files:
                 sets |= dict.fromkeys(programs, files.rows(first, last, ids=structures.ids))
-            yield build_block(structures, sets, self.settings, prefix=prefix, allow_unlabelled=allow_unlabelled)
+            if self.labels is None:
+                dimers = cast(GraphSettings, self.settings)
+                yield build_block(structures, sets, dimers, prefix=prefix, allow_unlabelled=allow_unlabelled)
+            else:
+                molecules = cast(MoleculeSettings, self.settings)
+                yield build_molecules(structures, sets, molecules, prefix=prefix, labels=self.labels)
 
     def __enter__(self) -> "_Source":
         return self
@@ -138,7 +185,7 @@ class _Source:
 
 
 def open_features(
-    kind: str, paths: Sequence[str | Path], structures: StructureFile, settings: GraphSettings
+    kind: str, paths: Sequence[str | Path], structures: StructureFile, settings: ShardSettings
 ) -> QuantumFiles:
     """Open the files of one kind (quantum, descriptors, shieldings) of a dataset; they are proved as they are read.
 
@@ -173,10 +220,11 @@ def _reported(found: Iterator[Block], total: int) -> Iterator[Block]:
 
 
 def _written(found: Iterator[Block], writer: ShardWriter, total: int) -> Iterator[Skipped]:
-    """Write the graphs of all blocks and yield what was left out; say so of the first ten."""
-    said = 0
+    """Write the graphs of all blocks and yield what was left out; say so of the first ten, and what graphs lack."""
+    said, missing = 0, Counter[str]()
     for block in _reported(found, total):
         writer.append(block)
+        missing.update(block.missing)
         for item in block.skipped:
             if said < _MOST_WARNINGS:
                 log.warning("left out %s (%s): %s", item.id, item.source, item.reason)
@@ -184,3 +232,5 @@ def _written(found: Iterator[Block], writer: ShardWriter, total: int) -> Iterato
                 log.warning("more were left out; see the list beside the shard")
             said += 1
             yield item
+    for what, count in missing.items():
+        log.warning("%d of %d graphs lack values (NaN) of %s", count, writer.n, what)

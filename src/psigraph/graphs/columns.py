@@ -1,19 +1,42 @@
-"""Graphs as flat arrays in memory: what batches are cut from.
+"""Graphs as flat arrays in memory, what batches are cut from; and which columns the graphs of a family have.
 
-Legend of shapes: n graphs, ΣN atoms, ΣP undirected pairs.
+Legend of shapes: n graphs; Σ rows of all graphs, as one of the family's offsets (n+1,) counts them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-#: Fields of a shard that a batch needs, by what they have one row of.
-BY_ATOM = ("z_atoms", "pos_atoms", "atomic_node_attr")
-BY_GRAPH = ("field_node_features", "u", "y", "y_true_vref", "R_internal_val")
-PAIRS = "pairs"
-OFFSETS = ("offsets", "pair_offsets")
+from psigraph.fields import FIELDS_OF, Field
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a family's shards, and which of them batches need."""
+
+    family: str
+    fields: tuple[Field, ...]  # all columns of a shard
+    offsets: tuple[str, ...]  # those that say where each graph's rows begin
+    batch: Mapping[str, str | None]  # by name: the offsets that count its rows, None for one row per graph
+
+    def counted_by(self, offsets: str | None) -> tuple[str, ...]:
+        """Return the columns of a batch whose rows these offsets count; None: with one row per graph."""
+        return tuple(name for name, found in self.batch.items() if found == offsets)
+
+
+@cache
+def layout_of(family: str) -> Layout:
+    """Return the layout of a family. Raises KeyError for an unknown one."""
+    fields = tuple(field for field in FIELDS_OF[family] if field.shard is not None)
+    return Layout(
+        family,
+        fields,
+        tuple(field.name for field in fields if field.is_offsets),
+        {field.name: field.counted_by for field in fields if field.batch},
+    )
 
 
 def ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -29,32 +52,49 @@ def offsets_of(sizes: np.ndarray) -> np.ndarray:
     return out
 
 
-def take_pairs(pairs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return `pairs[rows]`, (m, 2), of pairs (ΣP, 2) of 1 to 4 bytes a number; a pair is moved as one number."""
-    whole = pairs.view(np.dtype(f"u{2 * pairs.itemsize}"))  # (ΣP, 1)
-    return whole.take(rows).view(pairs.dtype).reshape(-1, 2)
+def take_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return `values[rows]`, (m, ...); a pair (Σ, 2) of numbers of 1 to 4 bytes is moved as one number."""
+    if values.dtype.kind == "u" and values.shape[1:] == (2,) and values.itemsize <= 4 and values.flags.c_contiguous:
+        whole = values.view(np.dtype(f"u{2 * values.itemsize}"))  # (Σ, 1)
+        return whole.take(rows).view(values.dtype).reshape(-1, 2)
+    return values.take(rows, axis=0)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The fields of n graphs that a batch needs; floating-point fields have the type the samples come in."""
+    """The fields of n graphs that a batch needs; floating-point fields have the type the samples come in.
 
-    offsets: np.ndarray  # (n+1,)
-    pair_offsets: np.ndarray  # (n+1,)
-    by_atom: dict[str, np.ndarray]  # (ΣN, ...)
-    by_graph: dict[str, np.ndarray]  # (n, ...)
-    pairs: np.ndarray  # (ΣP, 2), counted in their own graph
+    Atoms and regions in pairs and lists of members count in their own graph.
+    """
+
+    offsets: dict[str, np.ndarray]  # by name, (n+1,)
+    values: dict[str, np.ndarray]  # by name, (n, ...) or (Σ, ...)
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(next(iter(self.offsets.values()))) - 1
+
+    def taken(self, layout: Layout, where: np.ndarray) -> "Columns":
+        """Return graphs `where` (m,) alone; the arrays are new."""
+        offsets, values = {}, {name: self.values[name].take(where, axis=0) for name in layout.counted_by(None)}
+        for name in layout.offsets:
+            starts = self.offsets[name][where]
+            sizes = self.offsets[name][where + 1] - starts
+            offsets[name] = offsets_of(sizes)
+            wanted = ranges(starts, sizes)
+            for column in layout.counted_by(name):
+                values[column] = take_rows(self.values[column], wanted)
+        return Columns(offsets, values)
 
 
-def empty_columns(sizes: np.ndarray, pair_sizes: np.ndarray, shapes: dict[str, tuple[Any, tuple[int, ...]]]) -> Columns:
-    """Return columns of graphs of these sizes (n,) to be filled; `shapes` has (dtype, shape of a row) of each field."""
-    offsets, pair_offsets = offsets_of(sizes), offsets_of(pair_sizes)
+def empty_columns(
+    layout: Layout, sizes: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[Any, tuple[int, ...]]]
+) -> Columns:
+    """Return columns of graphs to be filled.
 
-    def make(names: Sequence[str], rows: int) -> dict[str, np.ndarray]:
-        return {name: np.empty((rows, *shapes[name][1]), dtype=shapes[name][0]) for name in names}
-
-    by_atom, by_graph = make(BY_ATOM, int(offsets[-1])), make(BY_GRAPH, len(sizes))
-    return Columns(offsets, pair_offsets, by_atom, by_graph, make([PAIRS], int(pair_offsets[-1]))[PAIRS])
+    `sizes` has the rows (n,) of each graph by the name of the offsets; `shapes` (dtype, shape of a row) of each column.
+    """
+    offsets = {name: offsets_of(sizes[name]) for name in layout.offsets}
+    n = len(next(iter(sizes.values())))
+    rows = {name: n if counted is None else int(offsets[counted][-1]) for name, counted in layout.batch.items()}
+    values = {name: np.empty((rows[name], *shapes[name][1]), dtype=shapes[name][0]) for name in layout.batch}
+    return Columns(offsets, values)

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 
 from psigraph.fields import EDGE_IRREPS
 from psigraph.graphs.batch import GraphBatch, numpy_dtype
-from psigraph.graphs.columns import BY_ATOM, BY_GRAPH
+from psigraph.graphs.columns import layout_of
 from psigraph.graphs.loader import loader_settings, make_loader
 from psigraph.graphs.neighbours import pair_distances
 
@@ -83,7 +83,7 @@ def sample_of(graphs: GraphBatch, spherical_harmonics: bool = False) -> DimerDat
     (index,) = graphs.index.tolist()
     positions, pairs = graphs.pos_atoms.numpy(), graphs.pairs.numpy()
     return dimer_data(
-        **{name: graphs[name].numpy() for name in (*BY_ATOM, *BY_GRAPH)},
+        **{name: graphs[name].numpy() for name in layout_of("delta").batch if name != "pairs"},
         pairs=pairs,
         distances=pair_distances(positions, pairs),
         index=index,

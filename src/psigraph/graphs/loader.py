@@ -1,27 +1,26 @@
 """Loaders of batches whose order and augmentation follow the epoch, the same in any number of processes."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from psigraph.graphs.batch import GraphBatch
 from psigraph.graphs.columns import offsets_of
-from psigraph.graphs.dataset import DimerSource, Window
 from psigraph.graphs.plan import Block, Plan
+from psigraph.graphs.sources import AnyBatch, GraphSource, Window
 
 
-class _Maker(Dataset):
+class _Maker(Dataset, Generic[AnyBatch]):
     """Makes blocks of batches; keeps the window that it read last, for the blocks to come."""
 
-    def __init__(self, source: DimerSource, plan: Plan) -> None:
+    def __init__(self, source: GraphSource[AnyBatch], plan: Plan) -> None:
         self.source, self.plan = source, plan
         self._key: tuple[int, range, int, int] | None = None
         self._window: Window | None = None
         self._bounds: dict[range, tuple[int, int]] = {}
 
-    def __getitem__(self, block: Block) -> GraphBatch | None:
+    def __getitem__(self, block: Block) -> AnyBatch | None:
         """Return all graphs of a block that this process takes, as one batch; None where it takes none."""
         key = (block.epoch, block.window, block.reader, block.readers)
         if key != self._key:
@@ -39,7 +38,7 @@ class _Maker(Dataset):
         self._window = self.source.window(self.plan.positions(block.epoch, blocks))
 
 
-class GraphLoader:
+class GraphLoader(Generic[AnyBatch]):
     """Yields the batches of an epoch; `set_epoch` says which, and from which batch on.
 
     Every rank yields as many batches; None stands where a rank has no share of a batch. Worker processes make blocks of
@@ -47,7 +46,7 @@ class GraphLoader:
     """
 
     def __init__(
-        self, source: DimerSource, plan: Plan, *, num_workers: int, pin_memory: bool, persistent_workers: bool
+        self, source: GraphSource[AnyBatch], plan: Plan, *, num_workers: int, pin_memory: bool, persistent_workers: bool
     ) -> None:
         self.source, self.plan, self.pin_memory, self.num_workers = source, plan, pin_memory, num_workers
         self.epoch = self.start = 0
@@ -73,7 +72,7 @@ class GraphLoader:
         """The batches of a whole epoch."""
         return len(self.plan)
 
-    def __iter__(self) -> Iterator[GraphBatch | None]:
+    def __iter__(self) -> Iterator[AnyBatch | None]:
         made = iter(self._workers) if self._workers else map(self._make, self.blocks())
         for block, graphs in zip(self.blocks(), made, strict=True):
             yield from self._batches(block, graphs)
@@ -82,11 +81,11 @@ class GraphLoader:
         """Yield what is to be made from here on."""
         return self.plan.blocks(self.epoch, self.start, max(self.num_workers, 1))
 
-    def _make(self, block: Block) -> GraphBatch | None:
+    def _make(self, block: Block) -> AnyBatch | None:
         graphs = self._maker[block]
         return graphs.pin_memory() if self.pin_memory and graphs is not None else graphs
 
-    def _batches(self, block: Block, graphs: GraphBatch | None) -> Iterator[GraphBatch | None]:
+    def _batches(self, block: Block, graphs: AnyBatch | None) -> Iterator[AnyBatch | None]:
         sizes, whole = (values.tolist() for values in self.plan.sizes(block.batches))
         if graphs is None:
             return iter([None] * len(sizes))
@@ -119,7 +118,7 @@ def loader_settings(device_type: str) -> dict[str, Any]:
 
 
 def make_loader(
-    dataset: DimerSource,
+    dataset: GraphSource[AnyBatch],
     batch_size: int,
     shuffle: bool = False,
     seed: int = 0,
@@ -128,12 +127,12 @@ def make_loader(
     rank: int = 0,
     world_size: int = 1,
     **overrides: Any,
-) -> GraphLoader:
-    """Return a loader of `GraphBatch`, in an order that depends on (seed, epoch) alone, else in rising order.
+) -> GraphLoader[AnyBatch]:
+    """Return a loader of the dataset's batches, in an order that depends on (seed, epoch) alone, else in rising order.
 
     `batch_size` counts graphs over all of `world_size` processes; process `rank` gets its share of every batch (see
     `Plan`), and None where that is empty. `overrides` replace some of `loader_settings(device_type)`. Raises ValueError
     for a batch size below 1 or a rank that is not one of the processes.
     """
-    plan = Plan(len(dataset), batch_size, shuffle, seed, rank, world_size, dataset.window_graphs)  # type: ignore[arg-type]
+    plan = Plan(len(dataset), batch_size, shuffle, seed, rank, world_size, dataset.window_graphs)
     return GraphLoader(dataset, plan, **{**loader_settings(device_type), **overrides})

@@ -7,18 +7,19 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from psigraph.graphs.batch import GraphBatch
-from psigraph.graphs.columns import BY_ATOM, BY_GRAPH
+from psigraph.graphs.columns import layout_of
 from psigraph.graphs.data import REVERSED, DimerData, pair_harmonics
 from psigraph.graphs.neighbours import pair_distances
 
 _BOOKKEEPING = {"num_nodes", "batch", "ptr", "z_atoms_batch", "z_atoms_ptr"}
+_BY_ATOM = layout_of("delta").counted_by("offsets")
 _BY_EDGE = ("edge_index_atoms", "edge_attr_atoms", "edge_attr_sh")
 
 
 def pyg_batch(graphs: GraphBatch, spherical_harmonics: bool = False) -> Any:
     """Return `Batch.from_data_list(samples, follow_batch=["z_atoms"])` of samples; tensors are copies, on the CPU."""
     batch = Batch(_base_cls=DimerData)
-    for name in (*BY_ATOM, *BY_GRAPH):
+    for name in (*_BY_ATOM, *layout_of("delta").counted_by(None)):
         batch[name] = graphs[name].clone()
     batch.edge_index_atoms = graphs.edge_index_atoms
     positions, pairs = graphs.pos_atoms.numpy(), graphs.pairs.numpy()
@@ -47,7 +48,7 @@ def _both_directions(graphs: GraphBatch, values: Tensor, reversed_sign: Tensor) 
 def _add_slices(batch: Any, graphs: GraphBatch) -> None:
     """Set what PyG needs to take the batch apart: where each graph's part of a field begins, and its increment."""
     n = graphs.num_graphs
-    begins = {**dict.fromkeys(BY_ATOM, batch.ptr), **dict.fromkeys(_BY_EDGE, 2 * graphs.pair_ptr)}
+    begins = {**dict.fromkeys(_BY_ATOM, batch.ptr), **dict.fromkeys(_BY_EDGE, 2 * graphs.pair_ptr)}
     names = sorted(set(batch.keys()) - _BOOKKEEPING)
     batch._slice_dict = {name: begins.get(name, torch.arange(n + 1)) for name in names}
     batch._inc_dict = {name: torch.zeros(n, dtype=torch.int64) for name in names}

@@ -9,7 +9,7 @@ import torch
 
 from psigraph.graphs.augment import Augmentation
 from psigraph.graphs.batch import numpy_dtype
-from psigraph.graphs.columns import BY_ATOM, BY_GRAPH, Columns, offsets_of
+from psigraph.graphs.columns import Columns, layout_of, offsets_of
 from psigraph.graphs.dataset import DimerSource, Window
 from psigraph.graphs.features import SkippedStructure
 from psigraph.graphs.graph import Graph, Skipped, features_of, graph_from_structure
@@ -98,10 +98,10 @@ def graph_columns(graphs: Sequence[Graph], kind: type) -> Columns:
     def cast(values: np.ndarray) -> np.ndarray:
         return values.astype(kind) if values.dtype.kind == "f" else values
 
-    return Columns(
-        offsets=offsets_of(np.array([len(graph.z_atoms) for graph in graphs], dtype=np.int64)),
-        pair_offsets=offsets_of(np.array([len(graph.pairs) for graph in graphs], dtype=np.int64)),
-        by_atom={name: cast(np.concatenate([getattr(graph, name) for graph in graphs])) for name in BY_ATOM},
-        by_graph={name: cast(np.array([getattr(graph, name) for graph in graphs])) for name in BY_GRAPH},
-        pairs=np.concatenate([graph.pairs for graph in graphs]),
-    )
+    values = {}
+    for name, counted in layout_of("delta").batch.items():
+        found = [getattr(graph, name) for graph in graphs]
+        values[name] = cast(np.array(found) if counted is None else np.concatenate(found))
+    n_atoms = np.array([len(graph.z_atoms) for graph in graphs], dtype=np.int64)
+    n_pairs = np.array([len(graph.pairs) for graph in graphs], dtype=np.int64)
+    return Columns({"offsets": offsets_of(n_atoms), "pair_offsets": offsets_of(n_pairs)}, values)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from psigraph.graphs.columns import BY_ATOM, BY_GRAPH, OFFSETS, PAIRS, Columns, empty_columns, ranges
+from psigraph.graphs.columns import Columns, Layout, empty_columns, ranges
 from psigraph.graphs.shards import Place, Shard, ShardSet
 
 #: Bytes of a shard's columns that a chunk spans.
@@ -24,10 +24,10 @@ class ShardReader:
     """Reads what batches need of chosen graphs; floating-point columns come in the type `kind`."""
 
     def __init__(self, shards: ShardSet, kind: Any) -> None:
-        self.shards = shards
+        self.shards, self.layout = shards, shards.layout
         places = [shard.places for shard in shards.shards]
         self._shapes: dict[str, tuple[Any, tuple[int, ...]]] = {}
-        for name in (*BY_ATOM, *BY_GRAPH, PAIRS):
+        for name in self.layout.batch:
             found = np.result_type(*(place[name].dtype for place in places))
             self._shapes[name] = (np.dtype(kind) if found.kind == "f" else found, places[0][name].shape[1:])
 
@@ -37,7 +37,7 @@ class ShardReader:
     @property
     def nbytes(self) -> int:
         """The size in memory of all graphs."""
-        total = 16 * (len(self) + 1)
+        total = 8 * len(self.layout.offsets) * (len(self) + 1)
         for name, (dtype, row) in self._shapes.items():
             rows = sum(shard.places[name].shape[0] for shard in self.shards.shards)
             total += rows * int(np.prod(row, dtype=np.int64)) * np.dtype(dtype).itemsize
@@ -45,28 +45,25 @@ class ShardReader:
 
     def read(self, rows: np.ndarray) -> Columns:
         """Return the graphs `rows` (m,), which must rise. Raises StoreError where a file has changed."""
-        sizes, pair_sizes = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+        sizes = {name: np.empty(len(rows), dtype=np.int64) for name in self.layout.offsets}
         for part, here, local in self._chunks(rows):
-            for name, out in zip(OFFSETS, (sizes, pair_sizes), strict=True):
+            for name, out in sizes.items():
                 first, last = _extents(part, name, local)
                 out[here] = last - first
-        columns = empty_columns(sizes, pair_sizes, self._shapes)
+        columns = empty_columns(self.layout, sizes, self._shapes)
         for part, here, local in self._chunks(rows):
             self._fill(columns, part, here, local)
         return columns
 
     def _fill(self, columns: Columns, part: Part, here: slice, local: np.ndarray) -> None:
         """Copy the graphs `local` of one shard to the graphs `here` of `columns`."""
-        for name in BY_GRAPH:
-            columns.by_graph[name][here] = part(name, local[0], local[-1] + 1)[local - local[0]]
-        for offsets_name, offsets, targets in (
-            ("offsets", columns.offsets, columns.by_atom),
-            ("pair_offsets", columns.pair_offsets, {PAIRS: columns.pairs}),
-        ):
+        for name in self.layout.counted_by(None):
+            columns.values[name][here] = part(name, local[0], local[-1] + 1)[local - local[0]]
+        for offsets_name, offsets in columns.offsets.items():
             first, last = _extents(part, offsets_name, local)
             wanted = ranges(first - first[0], last - first)
-            for name, target in targets.items():
-                target[offsets[here.start] : offsets[here.stop]] = part(name, first[0], last[-1])[wanted]
+            for name in self.layout.counted_by(offsets_name):
+                columns.values[name][offsets[here.start] : offsets[here.stop]] = part(name, first[0], last[-1])[wanted]
 
     def _chunks(self, rows: np.ndarray) -> Iterator[tuple[Part, slice, np.ndarray]]:
         """Go through sorted rows: a way to read the shard, which of the rows these are, their numbers in the shard."""
@@ -77,7 +74,7 @@ class ShardReader:
             if first == last:
                 continue
             local = rows[first:last] - start
-            step = max(CHUNK * len(shard) // max(_nbytes(shard), 1), 1)
+            step = max(CHUNK * len(shard) // max(_nbytes(shard, self.layout), 1), 1)
             cuts = np.unique(np.searchsorted(local, np.arange(0, len(shard) + step, step)))
             with _opened(shard) as (part, release):
                 for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
@@ -85,8 +82,8 @@ class ShardReader:
                     release()
 
 
-def _nbytes(shard: Shard) -> int:
-    names = (*BY_ATOM, *BY_GRAPH, PAIRS, *OFFSETS)
+def _nbytes(shard: Shard, layout: Layout) -> int:
+    names = (*layout.batch, *layout.offsets)
     return sum(int(np.prod(shard.places[n].shape, dtype=np.int64)) * shard.places[n].dtype.itemsize for n in names)
 
 

@@ -7,7 +7,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 from psigraph.quantum.levels import normalise_level
 from psigraph.quantum.table import FEATURES
@@ -33,9 +33,26 @@ LEWIS_LABELS = ("hybridisation", "aromatic", "cip_label")
 LEWIS_PROBE = "stereocentres"
 
 
+class ShardSettings(Protocol):
+    """What the settings of graphs of any family can say."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def level(self) -> Mapping[str, Any] | str | None: ...
+    @property
+    def level_name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    def needed(self, *programs: str) -> tuple[str, ...]: ...
+    def identity(self) -> dict[str, Any]: ...
+    def widths(self) -> dict[str, int]: ...
+    def attributes(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class GraphSettings:
-    """A graphset: which features, which baseline, which cutoff.
+    """A graphset of dimers: which features, which baseline, which cutoff.
 
     `level_name` is how the configuration calls the level of theory and identifies nothing; `level` holds the level's
     settings, the word "given" for features of the raw data, or None for no features. `atom_features` are names of the
@@ -99,6 +116,19 @@ class GraphSettings:
         """Columns of `atomic_node_attr`."""
         return sum(width for _, width in atom_columns(self.atom_features))
 
+    def widths(self) -> dict[str, int]:
+        """Return the widths that `psigraph.fields` leaves open."""
+        return {"K": self.atom_width}
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a shard says of itself, for readers without this project."""
+        return {
+            "cutoff": float(self.cutoff),
+            "length_scale": float(self.length_scale),
+            "unit": self.unit,
+            "atom_features": described(self.atom_features),
+        }
+
     def needed(self, *programs: str) -> tuple[str, ...]:
         """Return the features that a graph of this kind is made of, in the table's order, each once.
 
@@ -145,6 +175,34 @@ class GraphSettings:
 
 #: Keys of `GraphSettings.identity()`.
 IDENTITY = tuple(field.name for field in fields(GraphSettings) if field.name != "level_name")
+
+
+def settings_of(
+    values: Mapping[str, Any], level_settings: Mapping[str, Any] | None = None, level_name: str = ""
+) -> ShardSettings:
+    """Return the settings of graphs of any family.
+
+    `values` is a graphset's entry in the configuration, then `level_settings` is its level's entry in `levels`; or what
+    `identity()` gave, as shards and checkpoints keep it, with `level_name`. Raises ValueError for an unknown family.
+    """
+    from psigraph.graphs.molecule_settings import MoleculeSettings  # imports this module
+
+    families: dict[str, Any] = {"delta": GraphSettings, "regional": MoleculeSettings}
+    family = values.get("family", "delta")
+    if family not in families:
+        raise ValueError(f"unknown family {family!r}; known: {', '.join(families)}")
+    kind = families[family]
+    if "datasets" in values or level_settings is not None:
+        found: ShardSettings = kind.from_config(values, level_settings)
+    else:
+        found = kind.from_identity(values, level_name=level_name)
+    return found
+
+
+def described(names: Sequence[str]) -> str:
+    """Return what the columns of features of the table are."""
+    found = (FEATURES[name] for name in names)
+    return "; ".join(f"{f.name} {tuple(f.shape)} [{f.unit}]: {f.definition}" for f in found)
 
 
 def features_of_graphs(atom_features: Sequence[str], v0: str, multipoles: bool, participation: bool) -> tuple[str, ...]:

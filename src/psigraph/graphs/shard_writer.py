@@ -8,63 +8,64 @@ from typing import Any
 
 import numpy as np
 
-from psigraph.fields import SHARD_FIELDS, Field
+from psigraph.fields import Field
 from psigraph.graphs.blocks import Block
+from psigraph.graphs.columns import layout_of
 from psigraph.graphs.graph import Graph, Skipped
-from psigraph.graphs.settings import GraphSettings
+from psigraph.graphs.settings import ShardSettings
 from psigraph.graphs.shards import FORMAT, SKIPPED_COLUMNS, VERSION
-from psigraph.quantum.table import FEATURES
 from psigraph.stores import ColumnSpec, StoreWriter
-
-_OFFSETS = ("offsets", "pair_offsets")
+from psigraph.structures.model import Label
 
 
 class ShardWriter:
     """Writes one shard block by block, a context manager; nothing is left behind without `finish`.
 
     `most_atoms` is the number of atoms of the largest structure that may come: it decides the type of the pairs.
+    `labels` are the columns of `y` in a family that has several.
     """
 
     def __init__(
         self,
         path: str | Path,
-        settings: GraphSettings,
+        settings: ShardSettings,
         *,
         most_atoms: int,
         name: str = "",
         shard: int = 0,
         shards: int = 1,
         inputs: Mapping[str, str] | None = None,
+        labels: Sequence[Label] | None = None,
     ) -> None:
-        self.n, self._ends = 0, np.zeros(2, dtype=np.int64)  # graphs; atoms and pairs
+        self._layout, self.n = layout_of(settings.family), 0
+        self._ends = dict.fromkeys(self._layout.offsets, 0)
+        widths = {**settings.widths(), "T": len(labels or ())}
+        own = {} if labels is None else {"labels": [[item.name, item.unit, item.extensive] for item in labels]}
         self._writer = StoreWriter(
             path,
             format=FORMAT,
             version=VERSION,
-            columns={f.name: _spec(f, settings, most_atoms) for f in SHARD_FIELDS},
-            settings={**settings.identity(), "shard": shard, "shards": shards},
+            columns={f.name: _spec(f, widths, settings.unit, most_atoms) for f in self._layout.fields},
+            settings={**settings.identity(), **own, "shard": shard, "shards": shards},
             inputs=inputs,
             attributes={
-                "cutoff": float(settings.cutoff),
-                "length_scale": float(settings.length_scale),
-                "unit": settings.unit,
+                **settings.attributes(),
                 "family": settings.family,
                 "graphset": name,
                 "level_name": settings.level_name,
-                "atom_features": _describe(settings),
             },
         )
-        for offsets in _OFFSETS:
+        for offsets in self._layout.offsets:
             self._writer.append(offsets, np.zeros(1, dtype=np.int64))
 
     def append(self, block: Block) -> None:
         """Add the graphs of a block."""
-        for place, (offsets, counts) in enumerate(zip(_OFFSETS, (block.n_atoms, block.n_pairs), strict=True)):
-            ends = self._ends[place] + np.cumsum(counts)
+        for offsets, counts in block.counts.items():
+            ends = self._ends[offsets] + np.cumsum(counts)
             self._writer.append(offsets, ends)
-            self._ends[place] = ends[-1] if len(ends) else self._ends[place]
-        for field in SHARD_FIELDS:
-            if field.name not in _OFFSETS:
+            self._ends[offsets] = int(ends[-1]) if len(ends) else self._ends[offsets]
+        for field in self._layout.fields:
+            if not field.is_offsets:
                 self._writer.append(field.name, block.columns[field.name])
         self.n += len(block)
 
@@ -82,14 +83,14 @@ class ShardWriter:
 def write_shard(
     path: str | Path,
     graphs: Sequence[Graph],
-    settings: GraphSettings,
+    settings: ShardSettings,
     *,
     name: str = "",
     shard: int = 0,
     shards: int = 1,
     inputs: Mapping[str, str] | None = None,
 ) -> str:
-    """Write graphs in memory to one HDF5 file and return its content digest."""
+    """Write graphs of dimers in memory to one HDF5 file and return its content digest."""
     most = max((len(graph.z_atoms) for graph in graphs), default=0)
     with ShardWriter(path, settings, most_atoms=most, name=name, shard=shard, shards=shards, inputs=inputs) as writer:
         if graphs:
@@ -108,32 +109,28 @@ def write_skipped(path: str | Path, skipped: Iterable[Skipped]) -> int:
     return count
 
 
-def _spec(field: Field, settings: GraphSettings, most_atoms: int) -> ColumnSpec:
-    """Return type and shape of a column; those of `psigraph.fields`, with K and the type of the pairs filled in."""
+def _spec(field: Field, widths: Mapping[str, int], label_unit: str, most_atoms: int) -> ColumnSpec:
+    """Return type and shape of a column; those of `psigraph.fields`, with widths and the type of pairs filled in."""
     assert field.shard is not None
     shape, dtype = field.shard
-    row = tuple(settings.atom_width if part == "K" else int(part) for part in re.findall(r"(?<=,)(\d+|K)", shape))
+    row = tuple(int(part) if part.isdigit() else widths[part] for part in re.findall(r"(?<=,)\w+", shape))
     if " or " in dtype:
         small, large = dtype.split(" or ")
         dtype = small if most_atoms <= np.iinfo(small).max + 1 else large
-    return ColumnSpec(dtype, row, field.unit_of(settings.unit), field.description)
-
-
-def _describe(settings: GraphSettings) -> str:
-    """Return what the columns of `atomic_node_attr` are, for readers without this project."""
-    names = (FEATURES[name] for name in settings.atom_features)
-    return "; ".join(f"{f.name} {tuple(f.shape)} [{f.unit}]: {f.definition}" for f in names)
+    return ColumnSpec(dtype, row, field.unit_of(label_unit), field.description)
 
 
 def _block(graphs: Sequence[Graph]) -> Block:
-    """Return graphs as one block."""
+    """Return graphs of dimers as one block."""
     columns: dict[str, Any] = {}
-    for field in SHARD_FIELDS:
-        if field.name not in _OFFSETS:
+    for field in layout_of("delta").fields:
+        if not field.is_offsets:
             assert field.shard is not None
-            shape, dtype = field.shard
             values = [getattr(graph, "id" if field.name == "ids" else field.name) for graph in graphs]
-            join = np.concatenate if shape.startswith("(Σ") else np.array
-            columns[field.name] = join(values).astype(object) if dtype == "text" else join(values)
-    n_atoms = np.array([len(graph.z_atoms) for graph in graphs])
-    return Block(columns, n_atoms, np.array([len(graph.pairs) for graph in graphs]), [])
+            joined = np.array(values) if field.counted_by is None else np.concatenate(values)
+            columns[field.name] = joined.astype(object) if field.shard[1] == "text" else joined
+    counts = {
+        "offsets": np.array([len(graph.z_atoms) for graph in graphs]),
+        "pair_offsets": np.array([len(graph.pairs) for graph in graphs]),
+    }
+    return Block(columns, counts, [])

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from psigraph.fields import SHARD_FIELDS
-from psigraph.graphs.columns import OFFSETS, offsets_of
+from psigraph.fields import FIELDS_OF
+from psigraph.graphs.columns import Layout, layout_of, offsets_of
 from psigraph.quantum.levels import normalise_level
 from psigraph.stores import OpenStore, Store, StoreError, digest_of, open_store, read_store
 
@@ -63,19 +63,24 @@ class ShardSet:
     """All shards of a graphset in shard order; `shards[name]` reads a whole column by its name in `psigraph.fields`."""
 
     shards: tuple[Shard, ...]
-    settings: Mapping[str, Any]  # GraphSettings.identity()
+    settings: Mapping[str, Any]  # of the graphset (`identity()`)
     level_name: str
     digest: str  # of all shards
     digests: Mapping[str, str]  # file name: digest
     inputs: Mapping[str, str]  # digests of structure and quantum files
     starts: np.ndarray  # (shards+1,) the first row of each shard, and the number of graphs
 
+    @property
+    def layout(self) -> Layout:
+        """Which columns the shards have."""
+        return layout_of(self.settings["family"])
+
     def __getitem__(self, name: str) -> np.ndarray:
         parts = []
         for shard in self.shards:
             with shard.open() as store:
                 parts.append(np.asarray(store.columns[name][:]))
-        return _join_offsets(parts) if name in OFFSETS else np.concatenate(parts)
+        return _join_offsets(parts) if name in self.layout.offsets else np.concatenate(parts)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -106,7 +111,7 @@ def open_shard(path: str | Path, *, verify: bool = True) -> Shard:
     path = Path(path)
     with open_store(path, format=FORMAT, version=VERSION, remedy=REMEDY, verify=verify) as store:
         unit = str(store.settings.get("unit"))
-        for field in SHARD_FIELDS:
+        for field in _layout(path, store.settings).fields:
             if field.name not in store.columns:
                 raise StoreError(f"{path}: lacks the field {field.name}; rebuild it with: {REMEDY}")
             found, expected = store.columns[field.name].unit, field.unit_of(unit)
@@ -153,6 +158,15 @@ def read_shards(
         inputs={key: value for shard in shards for key, value in shard.inputs.items()},
         starts=offsets_of(np.array([len(shard) for shard in shards])),
     )
+
+
+def _layout(path: Path, settings: Mapping[str, Any]) -> Layout:
+    family = settings.get("family")
+    if family not in FIELDS_OF:
+        raise StoreError(
+            f"{path}: holds graphs of family {family!r}, known are {', '.join(FIELDS_OF)}; rebuild it with: {REMEDY}"
+        )
+    return layout_of(family)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -202,7 +216,7 @@ def _compare(shard: Shard, expected: Mapping[str, Any], who: str) -> None:
     for key, value in expected.items():
         found = shard.settings.get(key)
         if found != value:
-            unit = " Å" if key == "cutoff" else ""
+            unit = " Å" if key in ("cutoff", "region_cutoff") else ""
             raise StoreError(
                 f"{shard.path}: was built with {key} {_text(found)}{unit}, but {who} {_text(value)}{unit}; "
                 f"rebuild the shards with: {REMEDY}"

@@ -1,16 +1,77 @@
 """Training, validation and test sets that never share a group, for any number of groups."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+
+from psigraph.graphs.split_counts import SplitError, joined, numbered, size_sides, take
+
+__all__ = ["SPLITS", "Samples", "SplitError", "split_groups", "split_samples", "split_sizes"]
 
 SPLITS = ("train", "validation", "test")
 #: Separates the draw of a fold's validation groups from the draw of the folds.
 _VALIDATION_DRAW = 1
 
 
-class SplitError(ValueError):
-    """The data cannot be split as asked; the message says why and what to do."""
+class Samples(Protocol):
+    """What says which samples belong together; n samples."""
+
+    @property
+    def groups(self) -> np.ndarray: ...  # (n,) text
+    @property
+    def systems(self) -> np.ndarray: ...  # (n,) text: of molecules their scaffolds
+    @property
+    def n_heavy(self) -> np.ndarray: ...  # (n,) atoms other than hydrogen
+
+
+def split_samples(
+    data: Samples,
+    *,
+    seed: int,
+    by: str = "group",
+    validation: float = 0.1,
+    test: float = 0.2,
+    train: int | None = None,
+    train_heavy: int | None = None,
+    test_heavy: int | None = None,
+    folds: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the indices of the samples that train, validate and test, as sorted int64 arrays by these names.
+
+    What stays together is a group; by `system` or `scaffold` also a system; by `size` groups of at most `train_heavy`
+    heavy atoms train and validate, those of at least `test_heavy` (default: one more) test. Below 1 `validation` and
+    `test` are shares of the groups (by size: of those that can validate, or test), see `split_groups`. From 1 on they
+    are numbers of samples: groups are taken in a random order as they fit, and a part of one where that leaves a rest;
+    by size `test` takes all there are if they are fewer. `train` is the largest number of samples that train; the
+    others are left out. With equal seeds, smaller training sets are part of larger ones, validation and test the same.
+
+    Raises SplitError where nothing is left to train on, or fewer samples than asked for are there.
+    """
+    together = data.groups if by in ("group", "size") else joined(data.groups, data.systems)
+    owner, n_labels = numbered(together)
+    if by == "size":
+        if train_heavy is None:
+            raise SplitError("a split by size needs train_heavy")
+        smaller = train_heavy + 1 if test_heavy is None else test_heavy
+        sides = size_sides(owner, n_labels, data.n_heavy, train_heavy, smaller, seed, validation, test)
+    elif validation < 1 and (test < 1 or folds):
+        found = split_groups(together, seed=seed, validation=validation, test=test, folds=folds)
+        sides = np.zeros(len(owner), dtype=np.int64)
+        for side, name in enumerate(SPLITS):
+            sides[found[name]] = side
+    else:
+        sides = _counted_sides(owner, n_labels, seed, validation, test, folds)
+    if not (sides == 0).any():
+        raise SplitError(
+            f"the training split is empty: of {len(owner)} samples, {np.sum(sides == 1)} validate and "
+            f"{np.sum(sides == 2)} test; ask for fewer"
+        )
+    result = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
+    if train is not None:
+        order = _ranks(n_labels, seed)[owner[result["train"]]]
+        result["train"] = np.sort(result["train"][np.argsort(order, kind="stable")[:train]])
+    return result
 
 
 def split_groups(
@@ -33,7 +94,7 @@ def split_groups(
     for name, share in (("validation", validation), ("test", test)):
         if not 0 <= share < 1:
             raise SplitError(f"{name} must be at least 0 and below 1, got {share}")
-    owner, n_labels = _numbered(groups)
+    owner, n_labels = numbered(groups)
     if n_labels == 0:
         raise SplitError("the training split is empty: there are no samples; see why the structures were left out")
     sides = (
@@ -42,15 +103,6 @@ def split_groups(
         else _fold_sides(n_labels, seed, validation, folds)
     )
     return {name: np.flatnonzero(sides[owner] == i) for i, name in enumerate(SPLITS)}
-
-
-def _numbered(groups: Sequence[str] | np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the rank of each sample's label among the sorted labels (n,), and how many labels there are."""
-    found: dict[str, int] = {}
-    first_seen = np.fromiter((found.setdefault(str(label), len(found)) for label in groups), np.int64, len(groups))
-    rank = np.empty(len(found), dtype=np.int64)
-    rank[[found[label] for label in sorted(found)]] = np.arange(len(found))
-    return rank[first_seen], len(found)
 
 
 def split_sizes(n: int, validation: float, test: float) -> tuple[int, int, int]:
@@ -91,4 +143,30 @@ def _fold_sides(n: int, seed: int, validation: float, folds: int) -> np.ndarray:
     n_validation = min(max(n_validation, 1) if validation > 0 else 0, len(others) - 1)
     draw = np.random.default_rng((shuffle, fold, _VALIDATION_DRAW)).permutation(others)
     sides[draw[:n_validation]] = 1
+    return sides
+
+
+def _ranks(n: int, seed: int) -> np.ndarray:
+    """Return the place (n,) of each of n groups in a random order; the order in which training sets grow."""
+    ranks = np.empty(n, dtype=np.int64)
+    ranks[np.random.default_rng(seed).permutation(n)[::-1]] = np.arange(n)
+    return ranks
+
+
+def _counted_sides(
+    owner: np.ndarray, n: int, seed: int, validation: float, test: float, folds: int | None
+) -> np.ndarray:
+    """Return the side of each sample, of which `owner` is the group; at least one of both sides counts samples.
+
+    -1 are samples that are left over.
+    """
+    if n == 0:
+        raise SplitError("the training split is empty: there are no samples; see why the structures were left out")
+    sides = np.zeros(len(owner), dtype=np.int64)
+    order = np.random.default_rng(seed).permutation(n)
+    if folds is None:
+        take(sides, owner, order, 2, test, n, "test")
+    else:
+        sides[_fold_sides(n, seed, 0.0, folds)[owner] == 2] = 2
+    take(sides, owner, order, 1, validation, n, "validate")
     return sides

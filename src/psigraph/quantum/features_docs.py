@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psigraph.quantum.features  # noqa: F401  registers the functions
+from psigraph.graphs.regional_table import KNOWN, PAIR_MEANINGS, Columns
 from psigraph.quantum.registry import COMPUTE
 from psigraph.quantum.table import FEATURES, SCOPES, Feature
 
@@ -31,6 +32,20 @@ _SCOPES = {
     "element": "Per element of the bonds' density-matrix blocks, row by row",
 }
 
+_REGIONAL = """## Regional
+
+What graphs of molecules (family `regional`) carry, by the names in `graphsets.NAME.atom_features`, `bond_features`,
+`region_features` and `molecule_features`; from `src/psigraph/graphs/regional_table.py`. Defaults are marked ●; what is
+marked ◆ needs a level of theory. No column turns with the molecule or differs in its mirror image. NaN stands for what
+is not known: no Lewis structure, or Psi4 failed. Sums over a region's bonds take those with both ends in it.
+"""
+_PER = {
+    "atom": "Columns of atoms",
+    "bond": "Columns of bonds",
+    "region": "Columns of regions",
+    "molecule": "Columns of molecules",
+}
+
 
 def reference() -> str:
     """Return docs/features.md: every feature with shape, unit, definition, source and what computes it."""
@@ -40,7 +55,22 @@ def reference() -> str:
         lines += ["", f"## {_SCOPES[scope]}", ""]
         lines += ["| feature | shape | unit | definition | source | computed by |", "|---|---|---|---|---|---|"]
         lines += [_row(feature) for feature in features]
+    lines += ["", _REGIONAL.rstrip()]
+    for per, title in _PER.items():
+        lines += ["", f"### {title}", "", "| name | columns | unit | what |", "|---|---|---|---|"]
+        lines += [_columns_row(item) for item in KNOWN[per].values()]
+    lines += ["", "### Columns of pairs of regions, always", "", "| name | what |", "|---|---|"]
+    lines += [_cells([f"`{name}`", meaning]) for name, meaning in PAIR_MEANINGS.items()]
     return "\n".join(lines) + "\n"
+
+
+def _columns_row(item: Columns) -> str:
+    name = f"`{item.name}`" + (" ●" if item.default else "") + (" ◆" if item.quantum else "")
+    return _cells([name, str(item.width), item.unit, item.meaning or "as above"])
+
+
+def _cells(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _row(feature: Feature) -> str:
@@ -52,7 +82,7 @@ def _row(feature: Feature) -> str:
     if feature.implies:
         notes.append("comes with " + ", ".join(f"`{other}`" for other in feature.implies))
     cells = [name, shape, feature.unit, "; ".join(notes), feature.citation, _computed_by(feature)]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return _cells(cells)
 
 
 def _computed_by(feature: Feature) -> str:
