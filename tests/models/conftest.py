@@ -1,6 +1,7 @@
-"""Makes `suite` and `synthetic` importable for the model tests."""
+"""Makes the suites, their data and the plain models of the benchmarks importable for the model tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "benchmarks")]

@@ -5,7 +5,6 @@ relative to max(|ΔV|, SD of ΔV in training): 1e-5 in float32 (matrix products 
 """
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from common import TOLERANCE, ExactProducts, agree, both_precisions, descend
 from scipy.spatial.transform import Rotation
 from synthetic import CUTOFF, SCALE, batch, moved, permuted, random_graphs, reconnected, training_arrays
 
@@ -22,13 +22,11 @@ from psigraph.models import build_model
 from psigraph.training.checkpoint import load_model, save_model
 from psigraph.training.losses import distance_weighted_l1_on_vref_loss
 
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
-both_precisions = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 #: Models by suite, precision and seed: training one takes a second.
 _trained: dict[tuple[type, torch.dtype, int], Any] = {}
 
 
-class ModelSuite:
+class ModelSuite(ExactProducts):
     architecture: ClassVar[str]
     hyperparameters: ClassVar[dict[str, Any]]
     #: Features of each atom, as names of the table; a subclass may take others.
@@ -49,13 +47,6 @@ class ModelSuite:
         graphs = {"cutoff": CUTOFF, "length_scale": SCALE, "atom_width": self.width}
         return build_model(self.architecture, self.hyperparameters, **graphs)
 
-    @pytest.fixture(autouse=True)
-    def _exact_products(self) -> Iterator[None]:
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-        yield
-        torch.set_float32_matmul_precision(before)
-
     @pytest.fixture
     def graphs(self) -> list[Graph]:
         return self.random_graphs(6)
@@ -72,8 +63,7 @@ class ModelSuite:
         return copy.deepcopy(model)
 
     def agree(self, model: Any, first: torch.Tensor, second: torch.Tensor) -> None:
-        scale = max(float(first.abs().max()), float(model.delta_scale))
-        assert float((first - second).abs().max()) <= TOLERANCE[first.dtype] * scale
+        agree(first, second, model.delta_scale)
 
     def predict(self, model: Any, graphs: list[Graph], dtype: torch.dtype) -> torch.Tensor:
         with torch.inference_mode():
@@ -175,6 +165,7 @@ class ModelSuite:
         meta = {
             "architecture": self.architecture,
             "hyperparameters": model.hyperparameters,
+            "inputs": {"cutoff": CUTOFF, "length_scale": SCALE, "atom_width": self.width},
             "graphset": {"cutoff": CUTOFF, "length_scale": SCALE, "atom_features": self.columns},
             "experiment": "test",
             "seed": 7,
@@ -196,14 +187,10 @@ class ModelSuite:
 
 def train(model: Any, data: Any, steps: int) -> list[float]:
     """Take Adam steps on one batch and return the loss before each."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(steps):
-        loss = distance_weighted_l1_on_vref_loss(
+
+    def loss() -> torch.Tensor:
+        return distance_weighted_l1_on_vref_loss(
             model(data), data.u[:, 2], data.y_true_vref, torch.ones_like(data.y), data.num_graphs
         )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    return losses
+
+    return descend(model, loss, steps)

@@ -1,0 +1,131 @@
+"""Region creation: from atoms and bonds to regions, shared by all architectures on regions (spec/regional.md)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.regional.geometry import RadialBasis, displacement, envelope
+from psigraph.models.regional.pooling import centres, gather, inner_bonds, pool_mean
+from psigraph.models.regional.vectors import VectorProducts
+from psigraph.models.regional.weights import linear, network
+
+#: Classes of regions by the heaviest core atom: H, C, N, O, all others.
+_CLASS_OF_Z = {1: 0, 6: 1, 7: 2, 8: 3}
+CLASSES = 5
+#: Longest bond that the radial functions of bonds resolve [Å].
+_BOND = 3.0
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions of a batch, and the states of atoms they were made of."""
+
+    states: Tensor  # (ΣR, dim)
+    vectors: Tensor  # (ΣR, 3, C), turning with the molecule; C = 0 without angles
+    positions: Tensor  # (ΣR, 3) Å
+    atoms: Tensor  # (ΣN, dim)
+    atom_vectors: Tensor  # (ΣN, 3, C)
+    home: Tensor  # (ΣN,) int64, the region whose core each atom belongs to
+
+
+class RegionCreation(nn.Module):
+    """One pass of messages over bonds and near atoms; a region's state is that of its core, with its inner bonds.
+
+    Atom i gathers from neighbours j, over bonds (with their features) and over pairs within the cutoff:
+    m_i = Σ_j F(d_ij, bond_ij) ⊙ φ(x_j), and vectors V_i = Σ_j f(d_ij, bond_ij) φ'(x_j) n_ij, whose products with each
+    other enter the state: lengths and angles at a cost linear in the number of pairs. With `by_class` regions of H, C,
+    N, O and other centres (of a patch: its heaviest atom) have encoders of their own.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        bond_width: int,
+        region_width: int,
+        cutoff: float,
+        num_rbf: int = 16,
+        channels: int = 16,
+        region_encoders: str = "shared",
+    ) -> None:
+        super().__init__()
+        self.dim, self.channels, self.cutoff = dim, channels, cutoff
+        self.bond_basis, self.pair_basis = RadialBasis(num_rbf, _BOND), RadialBasis(num_rbf, cutoff)
+        self.bond_filter = network(num_rbf + bond_width, dim, dim + channels)
+        self.pair_filter = network(num_rbf, dim, dim + channels)
+        self.send = linear(dim, 2 * (dim + channels), 0.3)
+        self.products = VectorProducts(channels)
+        self.update = network(2 * dim + channels, dim, dim, 0.5)
+        self.inner_bonds = linear(num_rbf + bond_width, dim, 0.3)
+        self.features = linear(region_width, dim, 0.3)
+        encoders = CLASSES if region_encoders == "by_class" else 1
+        self.encoders = nn.ModuleList(network(dim, dim, dim, 0.5) for _ in range(encoders))
+
+    def forward(self, batch: MoleculeBatch, atoms: Tensor, bonds: Tensor, regions: Tensor) -> Regions:
+        """Return the regions of atoms (ΣN, dim), given inputs of bonds (ΣB, bond_width), regions (ΣR, region_width)."""
+        length, direction = self._steps(batch, batch.bonds)
+        bonds = torch.cat([self.bond_basis(length), bonds], 1)
+        atoms, vectors = self._pass(batch, atoms, bonds, direction)
+        region, atom = batch.members[batch.core].unbind(1)
+        count = len(batch.regions_batch)
+        home = torch.zeros_like(batch.atoms_batch).index_copy(0, atom, region)
+        pooled = pool_mean(gather(atoms, atom), region, count)
+        region_vectors = pool_mean(gather(vectors.flatten(1), atom), region, count).view(count, 3, self.channels)
+        states = pooled + self._bonds_inside(batch, bonds, count) + self.features(regions)
+        states = states + self._encode(states, region_classes(batch))
+        return Regions(
+            states, region_vectors, centres(batch.pos_atoms, batch.members, batch.core, count), atoms, vectors, home
+        )
+
+    def _steps(self, batch: MoleculeBatch, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = pairs.unbind(1)
+        position = batch.pos_atoms
+        return displacement(gather(position, first), gather(position, second))
+
+    def _pass(self, batch: MoleculeBatch, atoms: Tensor, bonds: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        by_bond, by_pair = self.send(atoms).chunk(2, 1)
+        distance, pair_direction = self._steps(batch, batch.pairs)
+        near = self.pair_filter(self.pair_basis(distance)) * envelope(distance, self.cutoff).unsqueeze(1)
+        message = self._gather(batch.bonds, by_bond, self.bond_filter(bonds), direction)
+        message = message + self._gather(batch.pairs, by_pair, near, pair_direction)
+        total, flat = message.split([self.dim, 3 * self.channels], 1)
+        vectors = flat.reshape(-1, 3, self.channels)
+        atoms = atoms + self.update(torch.cat([atoms, total, self.products(vectors)], 1))
+        return atoms, vectors
+
+    def _gather(self, pairs: Tensor, sent: Tensor, filters: Tensor, direction: Tensor) -> Tensor:
+        """Return sums (ΣN, dim + 3C) over both directions of pairs (P, 2); `direction` (P, 3) points to the second."""
+        first, second = pairs.unbind(1)
+        total = sent.new_zeros(len(sent), self.dim + 3 * self.channels)
+        for to, of, sign in ((first, second, 1), (second, first, -1)):
+            scalar, weight = (filters * gather(sent, of)).split([self.dim, self.channels], 1)
+            vector = (sign * direction).unsqueeze(2) * weight.unsqueeze(1)
+            total = total.index_add(0, to, torch.cat([scalar, vector.flatten(1)], 1))
+        return total
+
+    def _bonds_inside(self, batch: MoleculeBatch, bonds: Tensor, count: int) -> Tensor:
+        """Return the mean over bonds between two atoms of one region, (ΣR, dim)."""
+        region, bond = inner_bonds(batch.bonds, batch.members, len(batch.z_atoms))
+        return self.inner_bonds(pool_mean(gather(bonds, bond), region, count))
+
+    def _encode(self, states: Tensor, classes: Tensor) -> Tensor:
+        if len(self.encoders) == 1:
+            encoded: Tensor = self.encoders[0](states)
+            return encoded
+        out = torch.zeros_like(states)
+        for number, encoder in enumerate(self.encoders):
+            rows = (classes == number).nonzero().squeeze(1)
+            out = out.index_copy(0, rows, encoder(gather(states, rows)))
+        return out
+
+
+def region_classes(batch: MoleculeBatch) -> Tensor:
+    """Return the class (ΣR,) of each region: H, C, N, O or others, by the heaviest atom of its core."""
+    region, atom = batch.members[batch.core].unbind(1)
+    heaviest = torch.zeros_like(batch.regions_batch).scatter_reduce(0, region, batch.z_atoms[atom], "amax")
+    classes = torch.full_like(heaviest, CLASSES - 1)
+    for z, number in _CLASS_OF_Z.items():
+        classes = torch.where(heaviest == z, number, classes)
+    return classes

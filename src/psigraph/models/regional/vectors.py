@@ -1,0 +1,41 @@
+"""Vectors that turn with the molecule: what regions tell each other of directions, and what it does to their states."""
+
+from torch import Tensor, nn
+
+from psigraph.models.regional.geometry import Edges
+from psigraph.models.regional.pooling import gather, pool_sum
+from psigraph.models.regional.weights import AFTER_SILU, linear
+
+
+class VectorPassing(nn.Module):
+    """Σ_j c_ij (a_ij n_ij + b_ij V_j), a and b products of an edge's encoding and its sender's state.
+
+    Messages of vectors as in K. Schütt, O. Unke, M. Gastegger, ICML 2021 (PaiNN), eq. 8, here along the edges of a tier
+    with envelopes c_ij and directions n_ij.
+    """
+
+    def __init__(self, dim: int, channels: int, encoding_width: int) -> None:
+        super().__init__()
+        self.sender = linear(dim, 2 * channels)
+        self.edge = linear(encoding_width, 2 * channels, 0.1 * AFTER_SILU)
+
+    def forward(self, vectors: Tensor, sources: Tensor, edges: Edges, encoding: Tensor, count: int) -> Tensor:
+        """Return (count, 3, C) for the receivers of edges, from the senders' vectors (S, 3, C) and states (S, dim)."""
+        factor = self.edge(encoding) * gather(self.sender(sources), edges.senders) * edges.envelope.unsqueeze(1)
+        along, passed = factor.unsqueeze(1).chunk(2, 2)  # (E, 1, C)
+        message = edges.direction.unsqueeze(2) * along + gather(vectors, edges.senders) * passed
+        return pool_sum(message, edges.receivers, count)
+
+
+class VectorProducts(nn.Module):
+    """Dot products (R, C) of two learned mixtures of a region's vectors: lengths and angles, without directions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = linear(channels, 2 * channels, 0.7, bias=False)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the products of vectors (R, 3, C)."""
+        left, right = self.mix(vectors).chunk(2, 2)
+        products: Tensor = (left * right).sum(1)
+        return products

@@ -1,0 +1,50 @@
+"""Tiered layers keep what every model keeps, for all tiers and kinds of regions, and their order matters."""
+
+import numpy as np
+import torch
+from common import agree, both_precisions
+from regional_suite import RegionalSuite
+from synthetic_molecules import SETTINGS, molecules, permuted
+
+from psigraph.graphs.molecule_settings import MoleculeSettings
+
+
+class TestTieredLayers(RegionalSuite):
+    architecture = "tiered_layers"
+    hyperparameters = {"dim": 16, "heads": 4, "num_rbf": 8}
+
+    def test_the_order_of_tiers_matters(self) -> None:
+        """With the same weights, exchanging what two layers attend to changes the result."""
+        model, data = self.model(), self.batch(molecules(), torch.float64)
+        torch.manual_seed(1)
+        there = self.untrained(tiers=["neighbour", "global"]).double()
+        back = self.untrained(tiers=["global", "neighbour"]).double()
+        assert [layer.tiers for layer in there.layers] == [("neighbour",), ("global",)]
+        shapes = {name: value.shape for name, value in back.state_dict().items()}
+        same = {name: value for name, value in there.state_dict().items() if shapes.get(name) == value.shape}
+        back.load_state_dict(same, strict=False)
+        with torch.inference_mode():
+            first, second = there.encode(data).regions, back.encode(data).regions
+            assert float((first - second).abs().max()) > 1e-3
+            assert model.encode(data).regions.shape == first.shape
+
+
+class TestTieredLayersOfPatches(RegionalSuite):
+    """Regions that do not overlap, the fourth tier, and attention kinds by tier."""
+
+    architecture = "tiered_layers"
+    hyperparameters = {
+        "dim": 16, "heads": 4, "num_rbf": 8, "tiers": ["inner", "neighbour", "global_cross", "inner"],
+        "attention": {"inner": "multi_query", "global_cross": "grouped_query"},
+    }  # fmt: skip
+    settings = MoleculeSettings(
+        cutoff=4.0, region_cutoff=4.5, regions="patches", patch_atoms=6, level=SETTINGS.level, level_name="test"
+    )
+
+    @both_precisions
+    def test_permutation(self, dtype: torch.dtype) -> None:
+        """Without cyclopropanol: the graph does not tell its two CH2 apart, so the order of atoms cuts the ring."""
+        rng, model = np.random.default_rng(5), self.model(dtype)
+        samples = [sample for k, sample in enumerate(molecules()) if k != 1]
+        changed = [permuted(sample, rng.permutation(sample.structure.n_atoms)) for sample in samples]
+        agree(self.predict(model, samples, dtype), self.predict(model, changed, dtype), model.target_scale)
