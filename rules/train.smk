@@ -1,17 +1,18 @@
 """Graph shards to trained models: one rule for every architecture.
 
-In: all shards of the experiment's graphset. Out, in results/models/{experiment}/{architecture}/seed{seed}/: the model,
-its learning history, its split and a record of the run. `last.ckpt` in the same folder, written after every epoch and
-every few minutes within one, is what a killed run resumes from, in the middle of an epoch too; it is no output, so
-Snakemake leaves it alone. A job that asks for several GPUs trains with one process on each.
+In: all shards of the experiment's graphset, and the checkpoint that a run starts from where it has one. Out, in
+results/models/{experiment}/{architecture}/seed{seed}/: the model, its learning history, its split and a record of the
+run. `last.ckpt` in the same folder, written after every epoch and every few minutes within one, is what a killed run
+resumes from, in the middle of an epoch too; it is no output, so Snakemake leaves it alone. A job that asks for several GPUs trains with one process on each.
 """
 
 
 rule train:
     input:
         shards=lambda wildcards: shards(CONFIG.experiments[wildcards.experiment].graphset),
+        start=lambda wildcards: start_of(wildcards.experiment, wildcards.architecture, wildcards.seed),
         script=script("train.py"),
-        modules=modules("models", "models/kernels", "training", "graphs", "fields", "metrics", "stores"),
+        modules=lambda wildcards: training_modules(wildcards.experiment),
     output:
         model=ensure(
             "results/models/{experiment}/{architecture}/seed{seed}/final_model_{experiment}_learning.pt",
@@ -33,7 +34,8 @@ rule train:
         runtime=lambda wildcards: CONFIG.experiments[wildcards.experiment].training.runtime_min,
     params:
         settings=lambda wildcards: run_settings(wildcards.experiment, wildcards.architecture),
+        start=lambda wildcards, input: f"--start-from {input.start}" if input.start else "",
     shell:
         "python {input.script} --experiment {wildcards.experiment} --architecture {wildcards.architecture}"
         " --seed {wildcards.seed} --settings {params.settings:q} --gpu {resources.gpu} --threads {threads}"
-        " --shards {input.shards} --output-dir $(dirname {output.model}) 2> {log}"
+        " {params.start} --shards {input.shards} --output-dir $(dirname {output.model}) 2> {log}"

@@ -21,6 +21,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help='JSON: {"graphset", "level", "hyperparameters", "split", "training"}, see psigraph.training.settings',
     )
     parser.add_argument("--shards", required=True, nargs="+", type=Path, help="all shards of the graphset")
+    parser.add_argument("--start-from", type=Path, help="checkpoint whose encoder the model begins with")
     parser.add_argument("--output-dir", required=True, type=Path, help="folder of the run")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs to use, one process each")
     parser.add_argument("--processes", type=int, default=1, help="processes that share each batch, without a GPU")
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         architecture=args.architecture,
         seed=args.seed,
         settings=args.settings,
+        start_from=args.start_from,
         gpus=args.gpu,
         threads=args.threads,
         processes=args.processes,

@@ -256,7 +256,8 @@ def test_other_features_of_psi4_and_descriptors(project: SmallProject, new_dimer
     tables = {}
     for v0 in ("hf", "hf-d4"):
         path = tmp_path / f"{v0}.pt"
-        save_model(path, model, {**loaded.meta, "graphset": {**graphset, "v0": v0}})
+        inputs = {**loaded.meta["inputs"], "atom_width": 2}
+        save_model(path, model, {**loaded.meta, "inputs": inputs, "graphset": {**graphset, "v0": v0}})
         tables[v0], rejected = predict([path], new_dimers, tmp_path / f"{v0}.csv", options)
         assert not rejected
     structures = read_xyz_folder(new_dimers, None).structures

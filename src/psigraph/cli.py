@@ -11,11 +11,14 @@ from psigraph.config import ConfigError, load_config
 log = logging.getLogger("psigraph")
 
 PREDICT_EXAMPLE = """\
-example:
+examples:
   psigraph predict --checkpoint results/models/delta/delta_coupling/seed*/*.pt dimer.xyz
+  psigraph predict --checkpoint results/models/molecules/pamnet/seed*/*.pt molecules.smi
 
-An XYZ file holds both molecules. Its comment line may say charge=0,0 multiplicity=1,1 for A and B; the default is
-two neutral singlets. A and B are the two connected components, or the atoms that --fragment-a names and the rest.
+The checkpoints say what is read. Family delta: an XYZ file holds both molecules. Its comment line may say charge=0,0
+multiplicity=1,1 for A and B; the default is two neutral singlets. A and B are the two connected components, or the
+atoms that --fragment-a names and the rest. Family regional: molecules from XYZ (comment line: charge=0
+multiplicity=1), SDF or SMILES files; each line of a .smi file is a SMILES and, if you like, a name.
 Give the checkpoints of several seeds: the prediction is their mean, and their spread is written beside it.
 """
 
@@ -40,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     main = argparse.ArgumentParser(
         prog="psigraph",
-        description="psigraph beside its workflow: predict new dimers, look at Psi4's part, check a configuration.",
+        description="psigraph beside its workflow: predict new structures, look at Psi4's part, check a configuration.",
         epilog="The workflow itself runs with snakemake: snakemake --cores 8 all",
     )
     main.add_argument("--version", action="version", version=f"psigraph {__version__}")
@@ -54,8 +57,8 @@ def parser() -> argparse.ArgumentParser:
 def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     predict = commands.add_parser(
         "predict",
-        help="predict V_ref of new dimers with trained models",
-        description="Predict V_ref = V_0 + ΔV of new dimers with trained models.",
+        help="predict new dimers or molecules with trained models",
+        description="Predict V_ref = V_0 + ΔV of new dimers, or properties of new molecules, with trained models.",
         epilog=PREDICT_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -63,7 +66,8 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "input",
         type=Path,
         nargs="?",
-        help="a dimer.xyz, a folder of .xyz files, or a raw folder with meta.xlsx or meta.csv",
+        help="dimers: an .xyz file, a folder of them, or a raw folder with meta.xlsx or meta.csv; molecules: an .xyz, "
+        ".sdf, .mol or .smi file, or a folder of them",
     )
     predict.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, help="final_model_*.pt of one or more runs"
@@ -82,6 +86,12 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="raw folder: positions as in the PDB files (default), or monomers centred and stacked along z by R",
     )
     predict.add_argument("--unit", help="raw folder: unit of V0 and Vref where the column names do not say it")
+    predict.add_argument(
+        "--relax",
+        choices=("mmff", "openmm", "none"),
+        default="mmff",
+        help="molecules from SMILES: how the conformer that RDKit draws is relaxed (default mmff)",
+    )
     predict.add_argument(
         "--store", type=Path, help="folder that keeps Psi4 results for the next time; default: keep none"
     )
@@ -149,6 +159,7 @@ def run_predict(args: argparse.Namespace) -> None:
         fragment_a=args.fragment_a,
         placement=args.placement,
         unit=args.unit,
+        relax=args.relax,
         store=args.store.absolute() if args.store else None,
         threads=args.threads,
         memory_mb=args.memory_mb,

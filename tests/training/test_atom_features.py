@@ -83,7 +83,7 @@ def test_shards_of_other_features_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_width_do_not_fit(runs: dict[str, Path], tmp_path: Path) -> None:
     content = torch.load(runs["three"], weights_only=True)
-    content["meta"]["graphset"]["atom_features"] = [["npa_charge", 1]]
+    content["meta"]["inputs"]["atom_width"] = 1
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match="its weights do not fit the architecture 'delta_coupling'"):
         load_model(tmp_path / "x.pt")

@@ -30,13 +30,15 @@ def test_carries_all_that_prediction_needs(checkpoint: Path) -> None:
     loaded = load_model(checkpoint, "delta_coupling")
     meta = loaded.meta
     assert not loaded.model.training
-    assert (meta["format"], meta["format_version"], meta["architecture"]) == ("psigraph-model", 2, "delta_coupling")
+    assert (meta["format"], meta["format_version"], meta["architecture"]) == ("psigraph-model", 3, "delta_coupling")
     assert meta["graphset"] == {
         **{"family": "delta", "cutoff": 12.0, "length_scale": 0.1, "unit": "kcal/mol", "v0": "column"},
         **{"level": None, "level_name": "", "atom_features": [["mulliken_spd", 3]]},
         **{"multipoles": True, "participation": True},
     }
     assert meta["hyperparameters"] == {"num_conv_layers": 2, "num_rbf": 4, "hidden": 8, "field_cutoff": 50.0}
+    assert meta["inputs"] == {"cutoff": 12.0, "length_scale": 0.1, "atom_width": 3}
+    assert meta["objective"] == "properties" and loaded.family == "delta"
     assert meta["training"]["mape_epsilon"] == 0.1 and meta["loss_weight"]["power"] == 1.0
     assert meta["loss_weight"]["mean_weight"] == pytest.approx(1)
     assert set(meta["elements"]) <= {1, 6, 7, 8} and len(meta["shard_digests"]) == 2
@@ -73,7 +75,7 @@ def test_not_a_psigraph_checkpoint(tmp_path: Path, content: Any) -> None:
 
 def test_other_format_version(checkpoint: Path, tmp_path: Path) -> None:
     path = altered(checkpoint, tmp_path / "x.pt", lambda c: c.update(format_version=99))
-    with pytest.raises(CheckpointError, match="checkpoint format 99, this version reads 2; train it again with"):
+    with pytest.raises(CheckpointError, match="checkpoint format 99, this version reads 3; train it again with"):
         load_model(path)
 
 

@@ -1,5 +1,8 @@
 """Device and precision, as pure functions of what a machine would say."""
 
+import subprocess
+import sys
+
 import pytest
 
 from psigraph.training.device import DeviceError, choose_device, choose_precision, lightning_precision
@@ -55,3 +58,29 @@ def test_float16_is_lightnings_mode_with_a_gradient_scaler() -> None:
     assert lightning_precision("float16") == "16-mixed" and lightning_precision("bfloat16") == "bf16-mixed"
     assert MixedPrecision("16-mixed", "cuda").scaler is not None
     assert MixedPrecision("bf16-mixed", "cuda").scaler is None
+
+
+FAULTS = """
+import resource, sys
+
+from psigraph.training.device import keep_freed_memory
+
+if sys.argv[1] == "keep" and not keep_freed_memory():
+    sys.exit(3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    blocks = [b"x" * (3 * 2**20 + k) for k in range(12)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_freed_memory_is_kept_for_the_next_step() -> None:
+    """The page faults of 20 rounds are about those of one."""
+    found = {}
+    for mode in ("keep", "give back"):
+        run = subprocess.run([sys.executable, "-c", FAULTS, mode], capture_output=True, text=True)
+        if run.returncode == 3:
+            pytest.skip("the C library has no mallopt")
+        found[mode] = int(run.stdout)
+    assert found["keep"] < found["give back"] / 5

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from runs import Stub, fit_stub, samples
+from runs import Stub, fit_stub, samples, task
 
 from psigraph.config import Training
 from psigraph.training.epoch import TrainingError
-from psigraph.training.module import scheduler, scheduler_steps
+from psigraph.training.schedule import scheduler, scheduler_steps
 
 
 def history(folder: Path) -> list[dict[str, str]]:
@@ -165,7 +165,7 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     first = Stub()
     fit_stub(tmp_path / "one", first, train, validation, epochs=30, patience=1, monitor="mae", lr=0.01)
     assert torch.equal(model.a, first.a), "the weights are those of the first epoch"
-    assert Training().patience == 250 and Training().monitor == "mape"
+    assert Training().patience == 250 and Training().monitor == "auto" and task(Training()).monitor == "mape"
 
 
 @pytest.mark.parametrize("monitor", ["mae", "mape"])

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from psigraph.config import Training
 from psigraph.training.ema import WeightAverage
-from psigraph.training.engine import fit
+from psigraph.training.fitting import fit
 from psigraph.training.optimisation import Accumulation, Optimisation, out_of_memory
+from psigraph.training.task import Task
 from psigraph.training.trainer import Setting
 
 
@@ -37,10 +38,10 @@ class Rows:
         return Rows(self.x[first:last], self.y[first:last], self.global_size)
 
 
-class TwoTargets:
+class TwoTargets(Task):
     """Mean square error of two targets; validation watches the first."""
 
-    unit = "eV²"
+    unit, monitor = "eV²", "mae"
     metrics = {"mae": "eV", "mae_second": "K"}
 
     def loss(self, output: Tensor, batch: Rows, size: int) -> Tensor:

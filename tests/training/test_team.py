@@ -76,7 +76,7 @@ def poisoned(team: Team, shards: list[Path], folder: Path) -> Path:
     DeltaCoupling.forward = forward  # type: ignore[method-assign]
     try:
         settings = RunSettings.parse("delta_coupling", run_settings(epochs=2, max_bad_batches=0.5, batch_size=4))
-        return _train(team, shards, folder, ("delta", "delta_coupling", 1), settings, "cpu", 1)
+        return _train(team, shards, folder, ("delta", "delta_coupling", 1), settings, None, "cpu", 1)
     finally:
         DeltaCoupling.forward = original  # type: ignore[method-assign]
 

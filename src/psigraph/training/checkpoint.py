@@ -9,16 +9,15 @@ from typing import Any
 
 import torch
 
-from psigraph.graphs.settings import atom_width
-from psigraph.models import MODELS, build_model
-from psigraph.models.base import DeltaModel
+from psigraph.config import ARCHITECTURES, base_architecture
 from psigraph.stores import atomic_path
+from psigraph.training.families import FAMILIES, family_of
 
 FORMAT = "psigraph-model"
-FORMAT_VERSION = 2
-REMEDY = "snakemake --cores 1 train_delta"
-#: Every checkpoint's meta has these keys.
-REQUIRED = ("architecture", "hyperparameters", "graphset", "experiment", "seed", "training")
+FORMAT_VERSION = 3
+REMEDY = "snakemake --cores 1 " + " ".join(f"train_{family}" for family in FAMILIES)
+#: Every checkpoint's meta has these keys. `inputs`: what the model is built from besides its hyperparameters.
+REQUIRED = ("architecture", "hyperparameters", "inputs", "graphset", "experiment", "seed", "training")
 
 
 class CheckpointError(ValueError):
@@ -29,8 +28,12 @@ class CheckpointError(ValueError):
 class LoadedModel:
     """A trained model in eval mode, and what its checkpoint says about it."""
 
-    model: DeltaModel
+    model: torch.nn.Module
     meta: Mapping[str, Any]
+
+    @property
+    def family(self) -> str:
+        return ARCHITECTURES[base_architecture(self.meta["architecture"])].family
 
 
 def save_model(path: str | Path, model: torch.nn.Module, meta: Mapping[str, Any]) -> None:
@@ -66,36 +69,37 @@ def load_model(path: str | Path, architecture: str | None = None) -> LoadedModel
     one asked for or not known.
     """
     path = Path(path)
-    content = _read(path)
-    meta, weights = content["meta"], content["state_dict"]
+    meta, weights = load_checkpoint(path)
     found = meta["architecture"]
     if architecture is not None and found != architecture:
         raise CheckpointError(
             f"{path}: holds a model of architecture {found!r}, but {architecture!r} was asked for; "
             "name the checkpoint of that architecture"
         )
-    if found not in MODELS:
+    settings = ARCHITECTURES.get(base_architecture(found))
+    if settings is None:
         raise CheckpointError(
             f"{path}: holds a model of architecture {found!r}, which this version does not have; "
-            f"known: {', '.join(MODELS)}"
+            f"known: {', '.join(ARCHITECTURES)}"
         )
-    graphset = meta["graphset"]
     dtype = next(value.dtype for value in weights.values() if value.is_floating_point())
     try:
-        model = build_model(
-            found,
-            meta["hyperparameters"],
-            cutoff=graphset["cutoff"],
-            length_scale=graphset["length_scale"],
-            atom_width=atom_width(graphset),
-        ).to(dtype)
+        objective = meta.get("objective", "properties")
+        family = family_of(settings.family)
+        model = family.new_model(found, meta["hyperparameters"], meta["inputs"], objective).to(dtype)
         model.load_state_dict(weights)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: its weights do not fit the architecture {found!r} of this version ({error}); "
             f"train it again with: {REMEDY}"
         ) from error
     return LoadedModel(model.eval(), meta)
+
+
+def load_checkpoint(path: str | Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
+    """Return meta and weights of a checkpoint. Raises CheckpointError where the file is missing or damaged."""
+    content = _read(Path(path))
+    return content["meta"], content["state_dict"]
 
 
 def _read(path: Path) -> dict[str, Any]:

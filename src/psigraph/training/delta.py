@@ -10,18 +10,27 @@ from torch import Tensor
 from psigraph import metrics
 from psigraph.models.shapes import globals_by_graph
 from psigraph.training.losses import DistanceWeight, distance_weighted_l1_on_vref_loss
+from psigraph.training.task import Task
 
 
 @dataclass(frozen=True)
-class DeltaTask:
-    """Distance-weighted L1 loss, MAPE and MAE of V_ref = V_0 + ΔV; models return ΔV (B,) in `unit`.
+class DeltaTask(Task):
+    """Distance-weighted L1 loss, MAPE and MAE of V_ref = V_0 + ΔV; models return ΔV (B,) in `unit_of_v`.
 
     mape_epsilon: smallest |V_ref| in the denominator of MAPE [unit].
     """
 
     weight: DistanceWeight
     mape_epsilon: float
-    unit: str = ""
+    unit_of_v: str = ""
+
+    @property
+    def unit(self) -> str:
+        return self.unit_of_v
+
+    @property
+    def monitor(self) -> str:
+        return "mape"
 
     @property
     def metrics(self) -> Mapping[str, str]:

@@ -49,6 +49,14 @@ def has_kernel(model: torch.nn.Module, device: str) -> bool:
     return find is not None and find(torch.device(device))
 
 
+def numbers_of(output: Any) -> Tensor:
+    """Return all numbers of a model's output, a tensor or a dataclass of some, that depend on its weights (n,)."""
+    if torch.is_tensor(output):
+        return output.flatten()
+    values = [value for value in vars(output).values() if torch.is_tensor(value) and value.requires_grad]
+    return torch.cat([value.flatten().float() for value in values])
+
+
 class Execution:
     """Calls a model on one of the three paths, and on plain torch for good where the chosen one fails.
 
@@ -60,7 +68,7 @@ class Execution:
         self.model, self.path = model, path
         self.failure: str | None = None
         self.checked = path == "torch"
-        self.call: Callable[[Any], Tensor] = model
+        self.call: Callable[[Any], Any] = model
         self._use_kernel(path == "kernel")
         if path == "compile":
             try:
@@ -68,7 +76,7 @@ class Execution:
             except Exception as error:  # no compiler, unsupported Python: anything may be wrong with a backend
                 self._give_up(error)
 
-    def __call__(self, batch: Any) -> Tensor:
+    def __call__(self, batch: Any) -> Any:
         """Return the model's output for a batch."""
         if self.path == "torch":
             return self.model(batch)
@@ -92,8 +100,11 @@ class Execution:
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
 
-        def evaluate(call: Callable[[Any], Tensor]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-            out = call(batch)
+        state = torch.get_rng_state()
+
+        def evaluate(call: Callable[[Any], Any]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            torch.set_rng_state(state)
+            out = numbers_of(call(batch))
             return out, torch.autograd.grad(out.float().square().sum(), parameters, allow_unused=True)
 
         with torch.enable_grad(), torch.random.fork_rng():

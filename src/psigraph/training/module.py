@@ -14,6 +14,7 @@ from psigraph.config import Training
 from psigraph.training.ema import WeightAverage
 from psigraph.training.epoch import Epoch, Sums, look_every
 from psigraph.training.optimisation import Accumulation, Optimisation
+from psigraph.training.schedule import make_optimizer, scheduler
 from psigraph.training.stream import NOTHING, Stream
 from psigraph.training.task import Task
 from psigraph.training.team import Team
@@ -45,6 +46,7 @@ class TrainingModule(pl.LightningModule):
         self.predict = predict or model.__call__
         self.settings, self.task, self.seed, self.team = settings, task, seed, team or Team()
         self.train_stream, self.validation_stream = train, validation
+        self.monitor = monitored(settings, task)
         self.accumulation = Accumulation(settings.accumulate, settings.batch_size)
         self.average: WeightAverage | None = None
         self.optimisation: Optimisation | None = None
@@ -54,7 +56,7 @@ class TrainingModule(pl.LightningModule):
     # set-up
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.settings.lr, fused=True)
+        optimizer = make_optimizer(self.model, self.settings)
         return [optimizer], [scheduler(optimizer, self.settings, self.train_stream.whole)]
 
     def on_train_start(self) -> None:
@@ -123,6 +125,7 @@ class TrainingModule(pl.LightningModule):
             self.started -= resumed["seconds"]
         every = look_every(self.device.type)
         self.epoch = Epoch(self.current_epoch, stream.whole, settings.max_bad_batches, every, sums)
+        self.task.begin_epoch(self.current_epoch)
         stream.begin_epoch(self.current_epoch)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -142,7 +145,9 @@ class TrainingModule(pl.LightningModule):
 
     def _seed(self, number: int) -> None:
         """Whatever draws random numbers in a model depends on the run, the epoch, the batch and the process alone."""
-        seed = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + number) * 1_009 + self.team.rank
+        self._draw_from(((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + number) * 1_009 + self.team.rank)
+
+    def _draw_from(self, seed: int) -> None:
         seed %= 2**63
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -154,13 +159,15 @@ class TrainingModule(pl.LightningModule):
         self._pause()
         self.outcomes: list[tuple[Tensor, Tensor]] = []
         self.bad_validation = 0
+        self.task.begin_validation()
         if self.average is not None:
             self.average.swap()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Collect predicted and reference values."""
+        """Collect predicted and reference values; a model that draws numbers draws the same ones in every epoch."""
         if batch is NOTHING:
             return
+        self._draw_from(batch_idx * 1_009 + self.team.rank)
         try:
             for predicted, reference in self.accumulation.each(batch, self._outcome):
                 self.outcomes.append((predicted, reference))
@@ -201,7 +208,7 @@ class TrainingModule(pl.LightningModule):
     @property
     def monitored(self) -> float:
         """What early stopping watches: the chosen validation metric, or the training loss where there is none."""
-        return self.epoch.train_loss if self.values is None else self.values[self.settings.monitor]
+        return self.epoch.train_loss if self.values is None else self.values[self.monitor]
 
     def kept_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights as validation sees them: their average where there is one."""
@@ -210,27 +217,20 @@ class TrainingModule(pl.LightningModule):
 
     def epoch_record(self) -> dict[str, Any]:
         """Return this epoch's line of history.csv; `lr` is the learning rate at its start."""
-        values: Mapping[str, float | None] = self.values or dict.fromkeys(self.task.metrics)
+        values: Mapping[str, float] = self.values or {}
         return {
             "epoch": self.current_epoch + 1,
             "train_loss": self.epoch.train_loss,
-            **{f"val_{name}": values[name] for name in self.task.metrics},
+            **{f"val_{name}": values.get(name) for name in self.task.metrics},
             "lr": self.lr,
             "seconds": round(time.perf_counter() - self.started, 3),
             "graphs_per_s": round(self.epoch.graphs_per_s, 1),
         }
 
 
-def scheduler(optimizer: torch.optim.Optimizer, settings: Training, batches: int) -> Any:
-    """Return the learning rate's schedule over steps, `batches` of them an epoch."""
-    schedules = torch.optim.lr_scheduler
-    if settings.schedule == "warm_restarts":
-        first = settings.restart_epochs * batches
-        return schedules.CosineAnnealingWarmRestarts(optimizer, T_0=first, T_mult=settings.restart_factor)
-    steps = scheduler_steps(settings.epochs, batches, settings.min_scheduler_steps)
-    return schedules.OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps, pct_start=settings.pct_start)
-
-
-def scheduler_steps(epochs: int, batches: int, minimum: int) -> int:
-    """Return how many steps OneCycleLR is laid out for: those of the run, at least `minimum` (20, spec/delta.md §8)."""
-    return max(epochs * batches, minimum)
+def monitored(settings: Training, task: Task) -> str:
+    """Return the validation metric that selects and stops. Raises ValueError for one that the task does not have."""
+    name = task.monitor if settings.monitor == "auto" else settings.monitor
+    if name not in task.metrics:
+        raise ValueError(f"training.monitor is {name}, but this task has {', '.join(task.metrics)}; take auto")
+    return name

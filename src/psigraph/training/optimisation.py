@@ -134,17 +134,24 @@ class Optimisation:
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def _add_up(self, loss: Tensor, graphs: Tensor | int, failed: bool) -> tuple[Tensor, Tensor]:
-        """Add gradients, losses and graphs up over the processes; the NaN of a failed one reaches them all."""
+        """Add gradients, losses and graphs up over the processes; the NaN of a failed one reaches them all.
+
+        A parameter that takes no part in the loss of any process has no gradient afterwards, as in a single one.
+        """
         kind = self.parameters[0].dtype
+        takes_part = [p.grad is not None for p in self.parameters]
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         values = torch.cat([g.reshape(-1).to(kind) for g in gradients] + [loss.reshape(1).to(kind), loss.new_zeros(1)])
         if failed:
             values.fill_(torch.nan)
         values[-1] = graphs
+        values = torch.cat([values, torch.tensor(takes_part, dtype=kind).to(values.device)])
         self.team.add_up(values)
-        *parts, loss, counted = values.split([*(p.numel() for p in self.parameters), 1, 1])
-        for parameter, part in zip(self.parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter).to(parameter.dtype)
+        *parts, loss, counted, shares = values.split([*(p.numel() for p in self.parameters), 1, 1, len(takes_part)])
+        if not all(takes_part):  # only then a device has to be waited for
+            takes_part = (shares > 0).tolist()
+        for parameter, part, takes in zip(self.parameters, parts, takes_part, strict=True):
+            parameter.grad = part.view_as(parameter).to(parameter.dtype) if takes else None
         return loss.reshape(()), counted.reshape(())
 
     def _update(self, loss: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from psigraph.config import Training
 from psigraph.stores import atomic_path
@@ -68,7 +68,8 @@ class Recorder(Checkpoint):
         state.bad_batches += sums.bad + pl_module.epoch.bad_validation
         state.graphs += sums.graphs
         state.train_seconds += sums.train_seconds
-        if math.isfinite(value) and (state.best_value is None or value < state.best_value):
+        better = math.isfinite(value) and (state.best_value is None or value < state.best_value)
+        if better and pl_module.task.selecting:
             state.best_epoch, state.best_value = epoch, value
             if self.keep_best:
                 state.best_weights = pl_module.kept_weights()
@@ -107,15 +108,31 @@ class Recorder(Checkpoint):
         pl_module.epoch.resume_clock()
 
     def _line(self, record: Mapping[str, Any], task: Any) -> str:
-        parts = [
-            f"epoch {record['epoch']}/{self.training.epochs}: training loss {record['train_loss']:.4g} {task.unit}"
-        ]
+        loss = f"training loss {record['train_loss']:.4g} {task.unit}".rstrip()
+        parts = [f"epoch {record['epoch']}/{self.training.epochs}: {loss}"]
         found = [(name, unit) for name, unit in task.metrics.items() if record[f"val_{name}"] is not None]
         if found:
-            figures = (f"{name.upper()} {record[f'val_{name}']:.4g} {unit}" for name, unit in found)
+            figures = (f"{_title(name)} {record[f'val_{name}']:.4g} {unit}".rstrip() for name, unit in found)
             parts.append(f"validation {', '.join(figures)}")
         parts += [f"learning rate {record['lr']:.3g}", f"{record['seconds']:.2f} s"]
         return ", ".join([*parts, f"{record['graphs_per_s']:.3g} graphs/s"])
+
+
+class Stopping(EarlyStopping):
+    """Early stopping on what the module monitors, in the epochs that may be selected."""
+
+    def __init__(self, patience: int) -> None:
+        super().__init__("monitored", patience=patience, mode="min", check_on_train_epoch_end=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if pl_module.task.selecting:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+def _title(metric: str) -> str:
+    """Return a metric's name as log lines show it: `mae_u0` is `MAE u0`."""
+    name, _, target = metric.partition("_")
+    return f"{name.upper()} {target}".rstrip()
 
 
 def stop_reason(trainer: pl.Trainer, value: float) -> str:
