@@ -17,6 +17,11 @@ BENCHMARKS = {
     "(`benchmarks/delta_step.py`). `plain-x4` holds four copies of each harmonic, as the model was first written down; "
     "`plain-x1` holds one, which is as expressive; `shipped` is another plain e3nn implementation. `kernel`, `compile` "
     "and `torch` are settings of `training.execution`.",
+    "pamnet": "PAMNet in its factorised form against the usual one on directed edges with the same weights "
+    "(`benchmarks/pamnet.py`), and the time to make the model.",
+    "regional": "Architectures on molecules (`benchmarks/regional.py`): peptides of 10 to 300 atoms, about 600 in a "
+    "batch; the throughput is of batches of 50-atom molecules. Memory is that of a whole process at 300 atoms. An "
+    "exponent is the slope of the logarithm of the cost of a molecule against that of its number of atoms.",
     "graph_build": "Structure and quantum stores to graph shards (`benchmarks/graph_build.py`).",
     "loading": "Shards to batches (`benchmarks/loading.py`).",
     "quantum": "The quantum stage against bare Psi4 (`benchmarks/quantum.py`).",
@@ -37,6 +42,9 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         lines += [f"## {name}", "", text, "", f"Measured on {where}.", ""]
         if name == "delta_step":
             lines += [*steps(results[name]["rows"]), ""]
+            continue
+        if name == "regional":
+            lines += ["![cost of architectures](performance_regional.svg)", "", *architectures(results[name]), ""]
             continue
         if name == "graph_build":
             lines += [*builds(results[name]["figures"]), ""]
@@ -70,6 +78,21 @@ def builds(figures: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str
         for way, found in ways.items():
             cells = [_short(found[key]) for key in ("cpu", "all in", "peak MiB")]
             lines.append(f"| {graphs} | {way} | {' | '.join(cells)} |")
+    return lines
+
+
+def architectures(found: Mapping[str, Any]) -> list[str]:
+    """Return the table of what architectures on molecules cost: throughput, memory, exponents."""
+    speeds, exponents = found["molecules_per_s"], found["exponents"]
+    labels = list(next(iter(exponents.values())))
+    lines = ["| architecture | parameters | 50-atom molecules/s, training | over pamnet | peak memory [MiB] |"]
+    lines[0] += "".join(f" exponent of {label} |" for label in labels)
+    lines.append("|---|" + "---:|" * (4 + len(labels)))
+    for name, speed in speeds.items():
+        largest = max((row for row in found["rows"] if row["architecture"] == name), key=lambda row: row["atoms"])
+        cells = [name, f"{largest['parameters']:,}", _short(speed), _short(speed / speeds["pamnet"])]
+        cells += [_short(largest["train_peak_mib"]), *(f"{exponents[name][label]:.2f}" for label in labels)]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -107,6 +130,27 @@ def plot(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
+def plot_architectures(found: Mapping[str, Any], path: Path) -> None:
+    """Draw time and memory of a molecule against its number of atoms, a line for each architecture."""
+    matplotlib.use("Agg")
+    plt.rcParams["svg.hashsalt"] = "psigraph"
+    panels = {
+        "train_ms_per_molecule": "training step [ms per molecule]",
+        "predict_ms_per_molecule": "prediction [ms per molecule]",
+        "train_mib_per_molecule": "memory of training [MiB per molecule]",
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
+    for axis, (key, label) in zip(axes, panels.items(), strict=True):
+        for name in found["molecules_per_s"]:
+            points = [(row["atoms"], row[key]) for row in found["rows"] if row["architecture"] == name]
+            axis.plot(*zip(*points, strict=True), "o-", label=name)
+        axis.set(xscale="log", yscale="log", xlabel="atoms", ylabel=label)
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("results/benchmarks"))
@@ -120,6 +164,8 @@ def main() -> None:
     args.docs.mkdir(parents=True, exist_ok=True)
     (args.docs / "performance.md").write_text(page(results), encoding="utf-8")
     plot(results, args.docs / "performance.svg")
+    if "regional" in results:
+        plot_architectures(results["regional"], args.docs / "performance_regional.svg")
     print(f"wrote {args.docs / 'performance.md'}")
 
 

@@ -1,8 +1,9 @@
 """Trained models to predictions, metrics beside their floors, and plots.
 
 In: models, splits and shards. Out: results/evaluation/{experiment}/... (tables) and results/plots/{experiment}/... A plot
-of an empty split is not drawn, so plots are declared as folders. Experiments of one family that share their datasets
-are compared with each other: results/evaluation/experiments/{family}.csv and results/plots/experiments/{family}.
+of an empty split is not drawn, so plots are declared as folders. Experiments of the family delta that share their
+datasets are compared with each other: results/evaluation/experiments/delta.csv and results/plots/experiments/delta.
+Those of the family regional stand on one leaderboard: rules/report.smk.
 """
 
 
@@ -14,7 +15,11 @@ rule evaluate:
         split=rules.train.output.split,
         script=script("evaluate.py"),
         modules=modules(
-            *(f"evaluation/{name}" for name in ("run", "inference", "tables", "run_figures", "figures")),
+            *(f"evaluation/{name}" for name in ("run", "run_files", "inference", "tables", "run_figures", "figures")),
+            *(
+                f"evaluation/regional/{name}"
+                for name in ("run", "floors", "tables", "run_figures", "panels", "pretraining")
+            ),
             "training/checkpoint",
             "graphs",
             "metrics",
@@ -58,6 +63,11 @@ rule compare:
         modules=modules(
             *(f"evaluation/{name}" for name in ("experiment", "pooling", "bootstrap", "tables", "figures")),
             *(f"evaluation/{name}" for name in ("experiment_figures", "interaction_figure")),
+            *(
+                f"evaluation/regional/{name}"
+                for name in ("comparison", "comparison_figures", "tables", "panels", "floors")
+            ),
+            "evaluation/regional/run_figures",
             "metrics",
         ),
     output:

@@ -27,6 +27,25 @@ def rmse(predicted: Values, reference: Values) -> float:
     return float(np.sqrt(np.square(p - r).mean())) if p.size else math.nan
 
 
+def mae_relative(predicted: Values, reference: Values, groups: np.ndarray) -> tuple[float, int]:
+    """Return the MAE of deviations from the mean of each group, and for how many samples.
+
+    Both sides lose the mean of their group, such as the mean energy over a molecule's conformers. Samples that are
+    alone in their group do not count. NaN and 0 where all are.
+    """
+    p, q = _pair(predicted, reference)
+    differences = np.abs(within_groups(p, groups) - within_groups(q, groups))
+    known = np.isfinite(differences)
+    return (float(differences[known].mean()) if known.any() else math.nan), int(known.sum())
+
+
+def within_groups(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return values (n,) minus the mean of their group; NaN for a value that is alone in its group."""
+    _, group, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
+    means = np.bincount(group, weights=values, minlength=len(sizes)) / sizes
+    return np.where(sizes[group] > 1, values - means[group], np.nan)
+
+
 def mape(predicted: Values, reference: Values, epsilon: float) -> tuple[float, int]:
     """Return 100 % × mean |p - r| / max(|r|, epsilon), and for how many samples |r| < epsilon.
 

@@ -54,3 +54,54 @@ def difference_interval(
         differences.append(transform(multiplicities @ model / total) - transform(multiplicities @ floor / total))
     low, high = np.percentile(np.concatenate(differences), [2.5, 97.5])
     return float(low), float(high)
+
+
+def difference_intervals(
+    groups: np.ndarray,
+    losses: np.ndarray,
+    others: np.ndarray,
+    *,
+    roots: np.ndarray | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return the 95 % intervals (K, 2) of mean loss minus mean other loss for K pairs of predictors at once.
+
+    groups (n,) names each sample's group; losses, others: (n, K), NaN where a pair leaves a sample out;
+    roots (K,) bool: whether the difference is of square roots of means, as of an RMSE. All pairs share the draws, of
+    groups as in `difference_interval`. A pair with samples of fewer than two groups has (NaN, NaN).
+    """
+    names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    known = np.isfinite(losses) & np.isfinite(others)
+    sizes, model, other = (
+        _sums_by_group(np.where(known, values, 0.0), group, len(names))
+        for values in (known.astype(float), losses, others)
+    )
+    square = np.zeros(losses.shape[1], dtype=bool) if roots is None else roots
+    differences = []
+    for multiplicities in _drawn_groups(len(names), draws, seed):
+        with np.errstate(invalid="ignore"):  # a draw may miss every group of a pair: NaN, left out below
+            total = multiplicities @ sizes
+            means = [multiplicities @ sums / total for sums in (model, other)]
+        first, second = (np.where(square, np.sqrt(mean), mean) for mean in means)
+        differences.append(first - second)
+    enough = (sizes > 0).sum(0) > 1
+    found = np.full((losses.shape[1], 2), np.nan)
+    if enough.any():
+        found[enough] = np.nanpercentile(np.concatenate(differences)[:, enough], [2.5, 97.5], axis=0).T
+    return found
+
+
+def _sums_by_group(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Return sums (G, K) of values (n, K) over the groups (n,)."""
+    return np.stack([np.bincount(group, weights=column, minlength=groups) for column in values.T], axis=1)
+
+
+def _drawn_groups(n_groups: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield multiplicities (chunk, G) as `draw_multiplicities` does, but fast where there are thousands of groups."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // n_groups)
+    for start in range(0, draws, chunk):
+        rows = min(chunk, draws - start)
+        drawn = rng.integers(0, n_groups, size=(rows, n_groups)) + n_groups * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n_groups).reshape(rows, n_groups).astype(float)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from psigraph.evaluation.bootstrap import difference_interval
 from psigraph.evaluation.experiment_figures import plot_experiment
-from psigraph.evaluation.pooling import METRICS, Metric, pooled, sample_losses
+from psigraph.evaluation.pooling import METRICS, Metric, log_missing_folds, pooled, sample_losses
+from psigraph.evaluation.regional.comparison import compare_molecules
 from psigraph.evaluation.tables import FLOORS, EvaluationError, floor_predictions, read_predictions, write_csv
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def compare_experiment(
     plots: str | Path,
     folds: int = 0,
 ) -> pd.DataFrame:
-    """Pool the runs of one experiment; write `comparison.csv` and the plots, and return the table.
+    """Pool the runs of one experiment of any family; write `comparison.csv` and the plots, and return the table.
 
     `predictions` and `histories` name the files of the runs in one order; metrics.csv lies beside each predictions.csv.
     With `folds`, a repeat of cross-validation that lacks folds is logged. Raises EvaluationError where the runs are not
@@ -54,6 +55,8 @@ def compare_experiment(
         raise EvaluationError(
             f"{len(predictions)} prediction and {len(histories)} history files: give one of each per run, in one order"
         )
+    if family_of(predictions[0]) == "regional":
+        return compare_molecules(experiment, predictions, histories, output=output, plots=plots, folds=folds)
     runs = read_runs(predictions)
     if runs["experiment"].iloc[0] != experiment:
         raise EvaluationError(
@@ -61,7 +64,7 @@ def compare_experiment(
         )
     split_kind, epsilon = _split_kind_and_epsilon([Path(p).with_name("metrics.csv") for p in predictions])
     table = comparison_table(runs, split_kind, epsilon)
-    _log_missing_folds(runs, folds)
+    log_missing_folds(runs, folds)
     curves = [
         pd.read_csv(path).assign(architecture=run["architecture"].iloc[0], seed=run["seed"].iloc[0])
         for path, (_, run) in zip(histories, runs.groupby("run", sort=True), strict=True)
@@ -69,6 +72,11 @@ def compare_experiment(
     plot_experiment(runs, curves, Path(plots), epsilon)
     write_csv(table, output)
     return table
+
+
+def family_of(predictions: str | Path) -> str:
+    """Return the family of a run by the metrics.csv beside its predictions.csv."""
+    return str(pd.read_csv(Path(predictions).with_name("metrics.csv"), nrows=1)["family"].iloc[0])
 
 
 def read_runs(paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -144,23 +152,6 @@ def _compare(chosen: pd.DataFrame, floor: str, metric: Metric, epsilon: float) -
         "n_samples": len(groups),
         "n_groups": len(set(groups)),
     }
-
-
-def _log_missing_folds(runs: pd.DataFrame, folds: int) -> None:
-    """Warn where the seeds of a repeat of cross-validation do not cover all folds."""
-    for architecture, chosen in runs.groupby("architecture", sort=True):
-        seeds = sorted(set(chosen["seed"]))
-        for repeat in sorted({seed // folds for seed in seeds}) if folds else []:
-            whole = range(repeat * folds, (repeat + 1) * folds)
-            missing = sorted(set(whole) - set(seeds))
-            if missing:
-                log.warning(
-                    "%s: repeat %d of the %d folds lacks the seeds %s, so it does not predict every sample",
-                    architecture,
-                    repeat,
-                    folds,
-                    ", ".join(map(str, missing)),
-                )
 
 
 def _split_kind_and_epsilon(paths: Sequence[str | Path]) -> tuple[str, float]:

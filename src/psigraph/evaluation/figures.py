@@ -181,10 +181,10 @@ def experiment_title(frame: pd.DataFrame, what: str) -> str:
     return f"{frame['experiment'].iloc[0]} ({architectures}): {what}"
 
 
-def shared_legend(fig: Figure) -> None:
-    """Put one legend below the panels, with every label once."""
+def shared_legend(fig: Figure, columns: int = 6) -> None:
+    """Put one legend below the panels, with every label once, in at most so many columns."""
     found: dict[str, Any] = {}
     for axes in fig.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
-    fig.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(len(found), 6))
+    fig.legend(list(found.values()), list(found), loc="outside lower center", ncols=max(1, min(len(found), columns)))

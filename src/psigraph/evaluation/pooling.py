@@ -7,11 +7,14 @@ within each repeat and averaged over the repeats (for an RMSE: averaged as mean 
 same way, with the training mean of the run that made the prediction.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,20 @@ def sample_losses(predictions: pd.DataFrame, column: str, metric: Metric, epsilo
 def pooled(predictions: pd.DataFrame, column: str, metric: Metric, epsilon: float) -> float:
     """Return the pooled value of a metric for V_ref as `column` predicts it."""
     return float(metric.finish(np.asarray(sample_losses(predictions, column, metric, epsilon).mean())))
+
+
+def log_missing_folds(runs: pd.DataFrame, folds: int) -> None:
+    """Warn where the seeds of a repeat of cross-validation do not cover all folds."""
+    for architecture, chosen in runs.groupby("architecture", sort=True):
+        seeds = sorted(set(chosen["seed"]))
+        for repeat in sorted({seed // folds for seed in seeds}) if folds else []:
+            whole = range(repeat * folds, (repeat + 1) * folds)
+            missing = sorted(set(whole) - set(seeds))
+            if missing:
+                log.warning(
+                    "%s: repeat %d of the %d folds lacks the seeds %s, so it does not predict every sample",
+                    architecture,
+                    repeat,
+                    folds,
+                    ", ".join(map(str, missing)),
+                )

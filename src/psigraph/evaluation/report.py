@@ -10,6 +10,7 @@ import pandas as pd
 from psigraph.config import Config
 from psigraph.evaluation import report_across, report_data, report_experiment, report_provenance
 from psigraph.evaluation.feature_page import PAGE
+from psigraph.evaluation.regional import report as regional_report
 from psigraph.evaluation.report_tables import render
 from psigraph.evaluation.tables import SUMMARY_COLUMNS, write_csv
 from psigraph.stores import atomic_path
@@ -88,7 +89,9 @@ def report_context(config: Config, results: Path, runs: list[Run], table: pd.Dat
     return {
         "title": f"psigraph report: {', '.join(names) if len(names) <= 3 else f'{len(names)} experiments'}",
         "experiments": experiments,
+        "families": sorted({config.graphsets[item.graphset].family for item in config.experiments.values()}),
         "across": report_across.part(config, results),
+        "board": regional_report.board(config, results),
         "features_page": None,
         "data": report_data.sections(config, results),
         "provenance": report_provenance.tables(config, results, runs),

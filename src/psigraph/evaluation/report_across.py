@@ -19,9 +19,12 @@ TEXT = (
 
 
 def families(config: Config) -> list[str]:
-    """Return the families with more than one experiment, in the order of the configuration."""
+    """Return the families with more than one experiment, in the order of the configuration.
+
+    Experiments of the family regional stand on the leaderboard instead.
+    """
     found = [config.graphsets[experiment.graphset].family for experiment in config.experiments.values()]
-    return [family for family in dict.fromkeys(found) if found.count(family) > 1]
+    return [family for family in dict.fromkeys(found) if family != "regional" and found.count(family) > 1]
 
 
 def part(config: Config, results: Path) -> dict[str, Any] | None:

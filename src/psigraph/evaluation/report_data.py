@@ -22,6 +22,29 @@ FAILURES_SHOWN = 30
 KINDS = tuple(count_kinds([]))
 
 
+#: What a graph is of, by family.
+SAMPLES = {"delta": "dimers", "regional": "molecules"}
+#: What Psi4 computes, by family.
+SCF_CALCULATIONS = {
+    "delta": "Of a dimer three SCF calculations: itself, and each monomer in the dimer's basis.",
+    "regional": "Of a molecule one SCF calculation.",
+}
+#: What a group is, by family.
+GROUPS = {
+    "delta": "an unordered pair of monomers, or the group that the source gives",
+    "regional": "a molecule, whose conformers share it",
+}
+
+
+def families(config: Config) -> list[str]:
+    """Return the families of the experiments, in alphabetical order."""
+    return sorted({config.graphsets[item.graphset].family for item in config.experiments.values()})
+
+
+def _groups(config: Config) -> str:
+    return "; ".join(GROUPS[family] for family in families(config))
+
+
 def used_datasets(config: Config) -> list[str]:
     """Return the datasets that an experiment uses, in the order of the configuration."""
     used = {d for e in config.experiments.values() for d in config.graphsets[e.graphset].datasets}
@@ -73,9 +96,9 @@ def sections(config: Config, results: Path) -> list[dict[str, Any]]:
     parts = [
         {
             "heading": "Structures",
-            "text": "A group is what never stands on two sides of a split: an unordered pair of monomers, or the group "
-            "that the source gives. Rows become no structure because they are unreadable, because a setting leaves "
-            "them out, or because their geometry was seen already.",
+            "text": f"A group is what never stands on two sides of a split: {_groups(config)}. Rows become no "
+            "structure because they are unreadable, because a setting leaves them out, or because their geometry was "
+            "seen already.",
             "tables": [structures_table(stores, results), *rejected_tables(stores, results)],
         }
     ]
@@ -84,7 +107,7 @@ def sections(config: Config, results: Path) -> list[dict[str, Any]]:
         parts.append(
             {
                 "heading": "Quantum chemistry",
-                "text": "Of a dimer three SCF calculations: itself, and each monomer in the dimer's basis.",
+                "text": " ".join(SCF_CALCULATIONS[family] for family in families(config)),
                 "tables": [t for d, level in pairs for t in quantum_tables(config, results, d, level)],
             }
         )
@@ -153,20 +176,22 @@ def quantum_tables(config: Config, results: Path, dataset: str, level: str) -> l
 
 
 def graph_tables(config: Config, results: Path) -> list[Table]:
-    """Dimers in the shards of each graphset, and those left out by reason."""
-    rows, tables = [], []
-    for name in used_graphsets(config):
-        shards = shard_files(config, results, name)
-        skipped = [read_csv(path.with_suffix(".skipped.csv")) for path in shards]
-        left_out = pd.concat(skipped, ignore_index=True)
-        rows.append((name, _graphs(shards), len(left_out), len(shards)))
-        if len(left_out):
-            caption = f"{name}: dimers left out of the graphs, by reason."
-            tables.append(table(caption, ("reason", "dimers"), counted(left_out["reason"].fillna("")), numeric=(1,)))
-    return [
-        table("Graphs by graphset.", ("graphset", "dimers", "left out", "shards"), rows, numeric=(1, 2, 3)),
-        *tables,
-    ]
+    """Graphs in the shards of each graphset, and those left out by reason; one table of counts for each family."""
+    tables = []
+    for family in families(config):
+        samples, rows, reasons = SAMPLES[family], [], []
+        for name in (name for name, item in used_graphsets(config).items() if item.family == family):
+            shards = shard_files(config, results, name)
+            skipped = [read_csv(path.with_suffix(".skipped.csv")) for path in shards]
+            left_out = pd.concat(skipped, ignore_index=True)
+            rows.append((name, _graphs(shards), len(left_out), len(shards)))
+            if len(left_out):
+                caption = f"{name}: {samples} left out of the graphs, by reason."
+                counts = counted(left_out["reason"].fillna(""))
+                reasons.append(table(caption, ("reason", samples), counts, numeric=(1,)))
+        header = ("graphset", samples, "left out", "shards")
+        tables += [table("Graphs by graphset.", header, rows, numeric=(1, 2, 3)), *reasons]
+    return tables
 
 
 def _graphs(shards: list[Path]) -> int:

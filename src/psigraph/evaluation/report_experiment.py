@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from psigraph.config import Config
+from psigraph.config import Config, DeltaGraphset
 from psigraph.evaluation.figures import significant
+from psigraph.evaluation.regional import report as molecules
 from psigraph.evaluation.report_tables import Image, Table, image, read_csv, read_json, table
 from psigraph.evaluation.tables import FLOORS, SPLITS
 
@@ -48,6 +49,19 @@ RUN_PLOTS = {
 
 def section(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame) -> dict[str, Any]:
     """Return what the template shows of experiment `name`."""
+    shared = {
+        "name": name,
+        "training": training_table(runs),
+        "training_notes": training_notes(runs),
+        "open_runs": len(runs) <= 3,
+    }
+    if config.graphsets[config.experiments[name].graphset].family == "regional":
+        return shared | molecules.part(config, name, runs, summary)
+    return shared | delta_part(config, name, runs, summary)
+
+
+def delta_part(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame) -> dict[str, Any]:
+    """Return question, answers, errors and plots of an experiment on dimers."""
     results = runs[0].results
     comparison = read_csv(results / "evaluation" / name / "comparison.csv")
     rows = summary[summary["experiment"] == name]
@@ -55,7 +69,6 @@ def section(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame)
     pooled = [image(plots / file, title, caption) for file, (title, caption) in POOLED_PLOTS.items()]
     missing = [file for file, shown in zip(POOLED_PLOTS, pooled, strict=True) if shown is None]
     return {
-        "name": name,
         "question": question(config, name),
         "answers": answers(comparison),
         "headline": headline_table(comparison),
@@ -63,10 +76,7 @@ def section(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame)
         "per_run": per_run_table(rows),
         "plots": [shown for shown in pooled if shown is not None],
         "missing_plots": missing,
-        "training": training_table(runs),
-        "training_notes": training_notes(runs),
         "run_plots": [(f"{run.architecture}, seed {run.seed}", shown) for run in runs if (shown := run_images(run))],
-        "open_runs": len(runs) <= 3,
     }
 
 
@@ -74,6 +84,7 @@ def question(config: Config, name: str) -> str:
     """What the experiment asked, in one sentence."""
     experiment = config.experiments[name]
     graphset = config.graphsets[experiment.graphset]
+    assert isinstance(graphset, DeltaGraphset)
     level = config.levels.get(graphset.level or "")
     methods = {"hf": "HF", "hf-d4": "HF-D4", "mp2": "MP2", "sapt0": "SAPT0"}
     baselines = {"column": "the baseline V_0 that the raw data give", "zero": "a baseline of zero"}

@@ -9,9 +9,10 @@ import h5py
 import yaml
 
 from psigraph import __version__
-from psigraph.config import Config, Psi4Databases
+from psigraph.config import Config, Graphset, Psi4Databases, Qm9, RegionalGraphset
 from psigraph.evaluation import report_data
 from psigraph.evaluation.report_tables import Table, require, table
+from psigraph.graphs.molecule_settings import MoleculeSettings
 from psigraph.quantum.table import FEATURES
 from psigraph.stores import digest_of
 from psigraph.structures.psi4_databases import REFERENCES
@@ -22,11 +23,18 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "e3nn", "torch-geometric", "lightning", "numpy", "rdkit", "snakemake")
 
 METHODS = {
+    "Bootstrap": "B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993",
+}
+DELTA_METHODS = {
     "Δ-learning": "R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, J. Chem. Theory Comput. 2015, 11, "
     "2087–2096, doi:10.1021/acs.jctc.5b00099",
     "Equivariant networks (e3nn)": "M. Geiger, T. Smidt, e3nn: Euclidean Neural Networks, 2022, arXiv:2207.09453",
-    "Bootstrap": "B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993",
 }
+REGIONAL_METHODS = {
+    "PAMNet": "S. Zhang, Y. Liu, L. Xie, Sci. Rep. 2023, 13, 19171, doi:10.1038/s41598-023-46382-8",
+    "Ridge regression": "A. E. Hoerl, R. W. Kennard, Technometrics 1970, 12, 55–67, doi:10.1080/00401706.1970.10488634",
+}
+QM9 = "R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, Sci. Data 2014, 1, 140022, doi:10.1038/sdata.2014.22"
 QUANTUM_METHODS = {
     "Psi4": "R. M. Parrish et al., J. Chem. Theory Comput. 2017, 13, 3185–3197, doi:10.1021/acs.jctc.7b00174",
     "Counterpoise correction": "S. F. Boys, F. Bernardi, Mol. Phys. 1970, 19, 553–566, doi:10.1080/00268977000101561",
@@ -60,16 +68,35 @@ def _settings(config: Config, results: Path) -> Table:
         settings = config.levels[name].model_dump(mode="json")
         rows.append((f"level of theory {name}", ", ".join(f"{k} {v}" for k, v in settings.items())))
     for name, graphset in report_data.used_graphsets(config).items():
-        rows.append(
-            (
-                f"graphset {name}",
-                f"cutoff {graphset.cutoff:g} Å, length scale {graphset.length_scale:g} per Å, V_0: {graphset.v0}, "
-                f"level: {graphset.level or 'none'}, unit of V: {graphset.unit}, "
-                f"features of atoms: {', '.join(graphset.atom_features) or 'none'}, "
-                f"multipoles: {'yes' if graphset.multipoles else 'no'}",
-            )
-        )
+        rows.append((f"graphset {name}", graphset_text(graphset, config)))
     return table("Versions and settings.", ("what", "value"), rows)
+
+
+def graphset_text(graphset: Graphset, config: Config) -> str:
+    """Return the settings of a graphset in words, with units."""
+    if isinstance(graphset, RegionalGraphset):
+        return molecules_text(graphset, config)
+    return (
+        f"cutoff {graphset.cutoff:g} Å, length scale {graphset.length_scale:g} per Å, V_0: {graphset.v0}, "
+        f"level: {graphset.level or 'none'}, unit of V: {graphset.unit}, "
+        f"features of atoms: {', '.join(graphset.atom_features) or 'none'}, "
+        f"multipoles: {'yes' if graphset.multipoles else 'no'}"
+    )
+
+
+def molecules_text(graphset: RegionalGraphset, config: Config) -> str:
+    """Return the settings of a graphset of molecules in words, the features that are the default included."""
+    level = config.levels[graphset.level].identity() if graphset.level in config.levels else None
+    settings = MoleculeSettings.from_config(graphset.model_dump(mode="json"), level)
+    size = {"k_hop": f" ({graphset.hops} bonds)", "patches": f" (about {graphset.patch_atoms} atoms)"}
+    features = "; ".join(
+        f"{per}s: {', '.join(item.name for item in settings.columns(per)) or 'none'}"
+        for per in ("atom", "bond", "region", "molecule")
+    )
+    return (
+        f"cutoff {graphset.cutoff:g} Å, cutoff of regions {graphset.region_cutoff:g} Å, regions: {graphset.regions}"
+        f"{size.get(graphset.regions, '')}, level: {graphset.level or 'none'}, features of {features}"
+    )
 
 
 def _digests(config: Config, results: Path, runs: "list[Run]") -> Table:
@@ -103,6 +130,8 @@ def references(config: Config) -> list[tuple[str, str]]:
         dataset = config.datasets[name]
         if isinstance(dataset, Psi4Databases):
             cited |= {database: str(REFERENCES[database]) for database in dataset.databases}
+        if isinstance(dataset, Qm9):
+            cited["QM9"] = QM9
     for graphset in report_data.used_graphsets(config).values():
         if graphset.level in config.levels:
             names = graphset.needed_features()
@@ -114,4 +143,7 @@ def references(config: Config) -> list[tuple[str, str]]:
         for prefix, citation in BASIS_SETS.items():
             if level.basis.lower().startswith(prefix):
                 cited[level.basis] = citation
+    families = report_data.families(config)
+    cited |= DELTA_METHODS if "delta" in families else {}
+    cited |= REGIONAL_METHODS if "regional" in families else {}
     return list((cited | METHODS).items())

@@ -1,7 +1,7 @@
 """Evaluate one run: checkpoint, shards and split in; predictions, metrics and plots out."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from psigraph.evaluation.inference import predict_delta
+from psigraph.evaluation.regional.run import evaluate_molecules
 from psigraph.evaluation.run_figures import plot_run
+from psigraph.evaluation.run_files import RunFiles, identity_of, read_splits, read_trained_shards
 from psigraph.evaluation.tables import (
     PREDICTION_COLUMNS,
     SPLITS,
@@ -21,8 +23,7 @@ from psigraph.evaluation.tables import (
 from psigraph.graphs.dataset import CachedDimerDataset
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.settings import IDENTITY
-from psigraph.graphs.shards import ShardSet, read_shards
-from psigraph.training.checkpoint import load_model
+from psigraph.training.checkpoint import LoadedModel, load_model
 
 log = logging.getLogger(__name__)
 
@@ -46,31 +47,46 @@ def evaluate_run(
     checkpoint, shards and split do not fit together; then neither table is written.
     """
     loaded = load_model(checkpoint)
-    meta = loaded.meta
     for key, value in (expected or {}).items():
-        if meta[key] != value:
-            raise EvaluationError(f"{checkpoint}: is of {key} {meta[key]!r}, expected {value!r}; train this run again")
-    shard_set = read_trained_shards(meta, shards, Path(checkpoint))
+        if loaded.meta[key] != value:
+            raise EvaluationError(
+                f"{checkpoint}: is of {key} {loaded.meta[key]!r}, expected {value!r}; train this run again"
+            )
+    paths = (Path(path) for path in (split_csv, history_csv, predictions_csv, metrics_csv, plots))
+    return EVALUATE[loaded.meta["graphset"]["family"]](loaded, RunFiles(Path(checkpoint), shards, *paths))
+
+
+def evaluate_dimers(loaded: LoadedModel, files: RunFiles) -> pd.DataFrame:
+    """Do what `evaluate_run` says for a run of the family delta."""
+    meta = loaded.meta
+    shard_set = read_trained_shards(meta, files, IDENTITY)
     graphs = CachedDimerDataset(shard_set, dtype=next(p.dtype for p in loaded.model.parameters()))
-    splits = read_splits(split_csv, graphs)
+    splits = read_splits(files.split_csv, graphs.ids, "delta")
     identity = identity_of(meta, shard_set)
     predictions = prediction_table(loaded.model, graphs, splits, identity)
     epsilon = float(meta["training"]["mape_epsilon"])
     table = metric_table(predictions, identity, epsilon)
     title = f"{identity.experiment}, {identity.architecture}, seed {identity.seed}"
-    history = pd.read_csv(history_csv)
+    history = pd.read_csv(files.history_csv)
     plot_run(
         predictions,
         history,
-        Path(plots),
+        files.plots,
         title=title,
         epsilon=epsilon,
         best_epoch=_optional_int(meta.get("best_epoch")),
     )
     _log_headline(table, identity)
-    write_csv(predictions, predictions_csv)
-    write_csv(table, metrics_csv)
+    write_csv(predictions, files.predictions_csv)
+    write_csv(table, files.metrics_csv)
     return table
+
+
+#: What evaluates a run, by family.
+EVALUATE: Mapping[str, Callable[[LoadedModel, RunFiles], pd.DataFrame]] = {
+    "delta": evaluate_dimers,
+    "regional": evaluate_molecules,
+}
 
 
 def prediction_table(model: Any, graphs: CachedDimerDataset, splits: np.ndarray, identity: RunIdentity) -> pd.DataFrame:
@@ -101,57 +117,6 @@ def prediction_table(model: Any, graphs: CachedDimerDataset, splits: np.ndarray,
         "seed": identity.seed,
     }
     return pd.DataFrame(columns, columns=list(PREDICTION_COLUMNS))
-
-
-def read_splits(path: str | Path, graphs: CachedDimerDataset) -> np.ndarray:
-    """Return the split (n,) of every sample of `graphs` as split.csv has it.
-
-    Raises EvaluationError where the file does not list exactly the samples of the shards, each once and in a known
-    split.
-    """
-    frame = pd.read_csv(path, dtype={"id": str, "split": str}, keep_default_na=False).sort_values("index")
-    ids = [str(i) for i in graphs.ids]
-    if frame["index"].tolist() != list(range(len(ids))) or frame["id"].tolist() != ids:
-        raise EvaluationError(
-            f"{path}: lists {len(frame)} samples that are not the {len(ids)} samples of the shards in their order; "
-            "the shards were rebuilt since this run: train it again (snakemake --cores 1 train_delta)"
-        )
-    unknown = sorted(set(frame["split"]) - set(SPLITS))
-    if unknown:
-        raise EvaluationError(f"{path}: unknown split {unknown[0]!r}; known: {', '.join(SPLITS)}")
-    return frame["split"].to_numpy(dtype=object)
-
-
-def identity_of(meta: Mapping[str, Any], shards: ShardSet) -> RunIdentity:
-    """Return which run a checkpoint is; cross-validation shows in the split kind: `group, 5 folds`."""
-    split = meta["split"]
-    datasets = [name.removeprefix("structures/") for name in shards.inputs if name.startswith("structures/")]
-    folds = split.get("folds")
-    return RunIdentity(
-        experiment=str(meta["experiment"]),
-        family=str(meta["graphset"]["family"]),
-        dataset="+".join(datasets),
-        architecture=str(meta["architecture"]),
-        seed=int(meta["seed"]),
-        split_kind=f"{split['by']}, {folds} folds" if folds else str(split["by"]),
-    )
-
-
-def read_trained_shards(meta: Mapping[str, Any], paths: Sequence[str | Path], checkpoint: Path) -> ShardSet:
-    """Return the shards of a run.
-
-    Raises StoreError where they were built with other settings than the checkpoint's, EvaluationError where their
-    content is not what it was trained on.
-    """
-    shards = read_shards(paths, {key: meta["graphset"][key] for key in IDENTITY})
-    trained, found = dict(meta["shard_digests"]), dict(shards.digests)
-    if found != trained:
-        differing = sorted(name for name in {*found, *trained} if found.get(name) != trained.get(name))
-        raise EvaluationError(
-            f"{checkpoint}: was trained on other graphs: the content of {', '.join(differing)} has changed since; "
-            "train it again with: snakemake --cores 1 train_delta"
-        )
-    return shards
 
 
 def _optional_int(value: Any) -> int | None:
