@@ -1,7 +1,7 @@
 """psigraph: from raw molecular structures to trained models and a report.
 
 Reads and validates the configuration, includes one rule file per stage and names the targets people type:
-all, features, graphs, train_delta, evaluate_delta, report.
+all, features, graphs, train_FAMILY and evaluate_FAMILY (delta, regional), leaderboard, report.
 """
 
 import os
@@ -85,26 +85,31 @@ rule graphs:
         runtime=5,
 
 
-rule train_delta:
-    input:
-        models_of_family("delta"),
-    localrule: True
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=500,
-        runtime=5,
+for family in FAMILIES:
 
+    rule:
+        name:
+            f"train_{family}"
+        input:
+            models_of_family(family),
+        localrule: True
+        threads: 1
+        resources:
+            gpu=0,
+            mem_mb=500,
+            runtime=5,
 
-rule evaluate_delta:
-    input:
-        evaluations_of_family("delta"),
-    localrule: True
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=500,
-        runtime=5,
+    rule:
+        name:
+            f"evaluate_{family}"
+        input:
+            evaluations_of_family(family),
+        localrule: True
+        threads: 1
+        resources:
+            gpu=0,
+            mem_mb=500,
+            runtime=5,
 
 
 rule report:

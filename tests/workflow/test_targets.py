@@ -29,10 +29,10 @@ def digests(folder: Path) -> dict[str, str]:
 def test_every_rule_declares_threads_memory_runtime_and_gpu(repository: Path) -> None:
     seen = 0
     for path in [repository / "Snakefile", *sorted((repository / "rules").glob("*.smk"))]:
-        for block in re.split(r"^(?=rule |checkpoint )", path.read_text(), flags=re.MULTILINE)[1:]:
+        for block in re.split(r"^(?= *rule[ :])", path.read_text(), flags=re.MULTILINE)[1:]:
             seen += 1
             name = block.split(":")[0]
-            for needed in (r"^    threads:", r"^        gpu=", r"^        mem_mb=", r"^        runtime="):
+            for needed in (r"^ +threads:", r"^ +gpu=", r"^ +mem_mb=", r"^ +runtime="):
                 assert re.search(needed, block, re.MULTILINE), f"{path.name}: {name} lacks {needed}"
             assert "retries:" not in block, f"{path.name}: {name}: retries belong into the cluster profile"
     assert seen > 10
