@@ -108,7 +108,7 @@ rule html_report:
         modules=modules(
             *(f"evaluation/{name}" for name in ("report", "report_across", "report_data", "report_experiment")),
             *(f"evaluation/{name}" for name in ("report_provenance", "report_tables", "tables", "figures")),
-            *(f"evaluation/regional/{name}" for name in ("report", "tables", "entries")),
+            *(f"evaluation/regional/{name}" for name in ("report", "tables", "published")),
         ),
         templates=[HERE / f"src/psigraph/evaluation/{name}.html.j2" for name in ("report", "macros", "style")],
     output:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from regional_suite import RegionalSuite
-from synthetic_molecules import SETTINGS, batch, molecules
+from synthetic_molecules import SETTINGS, TARGETS, batch, molecules
 
 from psigraph.models import build_model
 from psigraph.models.regional.tiers import head_groups
@@ -34,7 +34,7 @@ def test_a_gate_that_is_shut_leaves_one_tier() -> None:
     """With all weight on the first tier the others change nothing; without it they do."""
     torch.manual_seed(0)
     settings = {"dim": 16, "heads": 4, "num_rbf": 8, "layers": 1, "combine": "gate"}
-    model: Any = build_model("tiered_heads", settings, inputs=SETTINGS.inputs(())).double()
+    model: Any = build_model("tiered_heads", settings, inputs=SETTINGS.inputs(TARGETS)).double()
     layer, data = model.layers[0], batch(molecules())
     with torch.no_grad():
         before = model.encode(data).regions

@@ -12,7 +12,7 @@ from torch_geometric.loader import DataLoader
 from psigraph.config import Training
 from psigraph.models.base import DeltaModel
 from psigraph.training.delta import DeltaTask
-from psigraph.training.fitting import fit
+from psigraph.training.engine import fit
 from psigraph.training.losses import DistanceWeight
 from psigraph.training.recorder import RunState
 from psigraph.training.trainer import Setting

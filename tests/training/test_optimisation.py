@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from psigraph.config import Training
 from psigraph.training.ema import WeightAverage
-from psigraph.training.fitting import fit
+from psigraph.training.engine import fit
 from psigraph.training.optimisation import Accumulation, Optimisation, out_of_memory
 from psigraph.training.task import Task
 from psigraph.training.trainer import Setting

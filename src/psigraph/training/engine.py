@@ -1,6 +1,6 @@
 """Shards in, trained model out: everything one training job of the workflow does.
 
-Data, model and task are the family's (`families`). From here to the kernel of delta: `fitting.fit` runs the epochs,
+Data, model and task are the family's (`families`). From here to the kernel of delta:
 `module.TrainingModule` takes the steps, `models.delta_coupling.DeltaCoupling` is the model, `models.kernels.pair_sum`
 calls its kernel.
 """
@@ -16,20 +16,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from psigraph.config import Training
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.split import SPLITS
 from psigraph.training.checkpoint import save_model
 from psigraph.training.device import choose_device, choose_precision, keep_freed_memory
+from psigraph.training.execution import Execution, choose_execution, has_kernel
 from psigraph.training.families import family_of
-from psigraph.training.fitting import fit
 from psigraph.training.length import repeated, settle_length
+from psigraph.training.module import TrainingModule
 from psigraph.training.record import Run, checkpoint_meta, training_record, write_json, write_split
-from psigraph.training.recorder import RunState, write_history
+from psigraph.training.recorder import Recorder, RunState, Stopping, write_history
+from psigraph.training.resume import find_resumable
 from psigraph.training.settings import RunSettings, run_key
 from psigraph.training.start import Start, read_start, take_over
+from psigraph.training.stream import Stream
 from psigraph.training.task import Task
 from psigraph.training.team import Team, run_team
-from psigraph.training.trainer import Setting
+from psigraph.training.trainer import Setting, begin_after, make_trainer, matmul_precision, notes_of, quiet, resumable
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +54,13 @@ def train_run(
     """Train one architecture with one seed and return the checkpoint's path.
 
     `settings` as in psigraph.training.settings; `start_from`: a checkpoint of the same architecture and seed whose
-    encoder the model begins with. The folder gets final_model_{experiment}_learning.pt, history.csv,
-    split.csv, training.json, and last.ckpt, from which the same call resumes after it was killed. `gpus`: the GPUs to
-    use, one process each; `processes`: processes where the CPU computes. They share `threads` and change no result.
+    encoder the model begins with. The folder gets final_model_{experiment}_learning.pt, history.csv, split.csv,
+    training.json, and last.ckpt, from which the same call resumes after it was killed. `gpus`: the GPUs to use, one
+    process each; `processes`: processes where the CPU computes. They share `threads` and change no result.
 
     Raises ValueError (StoreError, SplitError, StartError) for settings, shards or a checkpoint to start from that do
-    not fit or an empty training split,
-    DeviceError where a cluster job sees no GPU, TrainingError where too many batches fail, TeamError where one of
-    several processes ends before its time.
+    not fit or an empty training split, DeviceError where a cluster job sees no GPU, TrainingError where too many batches
+    fail, TeamError where one of several processes ends before its time.
     """
     checked = RunSettings.parse(architecture, settings)
     device = choose_device(gpus, cuda_available=torch.cuda.is_available(), environment=os.environ)
@@ -177,3 +180,56 @@ def _fit(run: Run, model: nn.Module, task: Task, folder: Path) -> tuple[RunState
         folder,
         Setting(run.seed, key, run.device, run.precision, run.team),
     )
+
+
+def fit(
+    model: torch.nn.Module,
+    train_loader: Any,
+    validation_loader: Any | None,
+    training: Training,
+    task: Task,
+    folder: Path,
+    setting: Setting,
+) -> tuple[RunState, list[str]]:
+    """Train `model` in place and return the course of the run and notes for its record.
+
+    Without a validation set early stopping watches the training loss. `folder` gets history.csv and last.ckpt; a
+    last.ckpt with the same key is resumed from. Afterwards the model carries the best weights, or the last where there
+    is no validation set (their average where `ema_decay` asks for one). Loaders give this process's share of every
+    global batch. Raises TrainingError where too many batches of an epoch fail.
+    """
+    notes: list[str] = []
+    if not validation_loader:
+        notes.append("validation set empty: early stopping watched the training loss and the last weights were kept")
+        log.warning("the validation set is empty: early stopping watches the training loss, the last weights are kept")
+    path = choose_execution(training.execution, has_kernel=has_kernel(model, setting.device), device=setting.device)
+    execution = Execution(model, path)
+    train, validation = Stream(train_loader), Stream(validation_loader) if validation_loader else None
+    module = TrainingModule(
+        model, training, task, train, validation, seed=setting.seed, predict=execution, team=setting.team
+    )
+    key = {**setting.key, "execution": path}  # another path gives other bits
+    recorder = Recorder(folder, training, key, keep_best=validation is not None)
+    found = find_resumable(folder / "last.ckpt", key)
+    stopping = Stopping(training.patience)
+    if found is not None:
+        recorder.state = RunState(**found["recorder"])
+        module.restore(found["run"])
+        stopping.load_state_dict(found["stopping"])
+        train.start = found["batches"]
+        where = f"epoch {found['epochs']}" + (f" and batch {train.start} of the next" if train.start else "")
+        log.info("resuming from %s after %s, of %d epochs", folder / "last.ckpt", where, training.epochs)
+    if recorder.state.stopped:
+        log.info("training was over already: %s", recorder.state.stopped)
+    else:
+        with quiet(), matmul_precision("high"), resumable():
+            trainer = make_trainer(training, [stopping, recorder], folder, setting)
+            begin_after(trainer, found["epochs"] if found is not None else 0)
+            trainer.fit(module, train, validation)
+    recorder.state.execution = execution.path
+    notes += notes_of(execution, module, recorder.state)
+    model.to("cpu")
+    weights = recorder.state.best_weights or recorder.state.last_weights
+    assert weights is not None, "the run is over"
+    model.load_state_dict(weights)
+    return recorder.state, notes

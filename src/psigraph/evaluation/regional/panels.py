@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from psigraph.evaluation import figures
 
@@ -89,6 +89,7 @@ def logarithmic(axes: Axes, which: str = "y", *, counts: bool = False) -> None:
     axis, (low, high) = (axes.yaxis, axes.get_ybound()) if which == "y" else (axes.xaxis, axes.get_xbound())
     if low > 0 and high < 3 * low:
         axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
     else:
         axes.set(**{f"{which}scale": "log"})
         figures.few_decades(axis)
