@@ -59,8 +59,8 @@ def train_run(
     process each; `processes`: processes where the CPU computes. They share `threads` and change no result.
 
     Raises ValueError (StoreError, SplitError, StartError) for settings, shards or a checkpoint to start from that do
-    not fit or an empty training split, DeviceError where a cluster job sees no GPU, TrainingError where too many batches
-    fail, TeamError where one of several processes ends before its time.
+    not fit or an empty training split, DeviceError where a cluster job sees no GPU, TrainingError where too many
+    batches fail, TeamError where one of several processes ends before its time.
     """
     checked = RunSettings.parse(architecture, settings)
     device = choose_device(gpus, cuda_available=torch.cuda.is_available(), environment=os.environ)
