@@ -13,7 +13,7 @@ from psigraph.models.regional.tiers import head_groups
 
 class TestTieredHeads(RegionalSuite):
     architecture = "tiered_heads"
-    hyperparameters = {"dim": 16, "heads": 4, "num_rbf": 8, "layers": 2}
+    hyperparameters = {"dim": 16, "heads": 4, "num_rbf": 6, "layers": 2}
 
 
 class TestTieredHeadsWithGate(RegionalSuite):

@@ -1,12 +1,16 @@
 """Tiered layers keep what every model keeps, for all tiers and kinds of regions, and their order matters."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import torch
 from common import agree, both_precisions
 from regional_suite import RegionalSuite
-from synthetic_molecules import SETTINGS, molecules, permuted
+from synthetic_molecules import SETTINGS, TARGETS, Sample, batch, molecules, permuted, sample
 
 from psigraph.graphs.molecule_settings import MoleculeSettings
+from psigraph.models import build_model
 
 
 class TestTieredLayers(RegionalSuite):
@@ -27,6 +31,26 @@ class TestTieredLayers(RegionalSuite):
             first, second = there.encode(data).regions, back.encode(data).regions
             assert float((first - second).abs().max()) > 1e-3
             assert model.encode(data).regions.shape == first.shape
+
+    def test_without_angles_a_bent_molecule_is_one_of_the_same_distances_between_neighbours(self) -> None:
+        """Without vectors the tiers up to bonded atoms do not see an angle, with them they do."""
+        reach = replace(SETTINGS, cutoff=1.2, region_cutoff=1.2)
+        bent = [batch([_water(angle)], settings=reach) for angle in (90.0, 105.0)]
+        for angles in (False, True):
+            torch.manual_seed(0)
+            settings = {**self.hyperparameters, "tiers": ["inner"], "angles": angles, "quantum": False}
+            model: Any = build_model(self.architecture, settings, inputs=reach.inputs(TARGETS)).double()
+            with torch.inference_mode():
+                first, second = (
+                    model.encode(replace(data, atom_features=0 * data.atom_features)).regions for data in bent
+                )
+            assert torch.allclose(first, second, atol=1e-9) != angles
+
+
+def _water(angle: float) -> Sample:
+    half = np.radians(angle / 2)
+    hydrogen = 0.96 * np.array([np.sin(half), 0.0, np.cos(half)])
+    return sample([8, 1, 1], np.array([[0, 0, 0], hydrogen, hydrogen * [-1, 1, 1]]))
 
 
 class TestTieredLayersOfPatches(RegionalSuite):

@@ -68,23 +68,29 @@ class RegionsSettings(RegionalSettings):
         return self
 
 
-class TieredLayersSettings(RegionsSettings):
-    """Hyperparameters of `tiered_layers`: one tier of attention per layer."""
+class TieredSettings(RegionsSettings):
+    """What the architectures in layers of tiers share."""
+
+    tiers: list[Paradigm] = Field(
+        ["inner", "neighbour", "global"],
+        min_length=1,
+        description="what is attended to, in this order: inner, a region's atoms; neighbour, regions that share an atom "
+        "with it or that a bond joins; global, all in reach; global_cross, those of them that share no atom with it",
+    )
+    angles: bool = Field(True, description="whether regions carry vectors, whose products tell angles")
+
+
+class TieredLayersSettings(TieredSettings):
+    """Hyperparameters of `tiered_layers`: one layer for each of `tiers`."""
 
     model = "tiered_layers:TieredLayers"
-    tiers: list[Paradigm] = Field(
-        ["inner", "neighbour", "global"], min_length=1, description="what each layer attends to, first to last"
-    )
 
 
-class TieredHeadsSettings(RegionsSettings):
-    """Hyperparameters of `tiered_heads`: all tiers in every layer."""
+class TieredHeadsSettings(TieredSettings):
+    """Hyperparameters of `tiered_heads`: all `tiers` side by side in every layer."""
 
     model = "tiered_heads:TieredHeads"
     layers: int = Field(3, ge=1, description="layers")
-    tiers: list[Paradigm] = Field(
-        ["inner", "neighbour", "global"], min_length=1, description="what each layer attends to, side by side"
-    )
     combine: Literal["heads", "gate"] = Field(
         "heads", description="heads: the tiers share the heads; gate: each has all heads, weighed for each region"
     )
@@ -131,14 +137,11 @@ class WavefunctionMessagesSettings(RegionsSettings):
     pretraining_share: float = Field(0.2, ge=0, lt=1, description="first share of the epochs: the approximator alone")
 
 
-class RegionContrastiveSettings(RegionsSettings):
+class RegionContrastiveSettings(TieredSettings):
     """Hyperparameters of `region_contrastive`: regions are told apart first (InfoNCE), then the heads are trained."""
 
     model = "region_contrastive:RegionContrastive"
-    layers: int = Field(3, ge=1, description="attention layers")
-    tiers: list[Paradigm] = Field(
-        ["inner", "neighbour", "global"], min_length=1, description="what the layers attend to, in turn"
-    )
+    layers: int = Field(3, ge=1, description="attention layers; the tiers take turns")
     pretraining_share: float = Field(0.2, ge=0, lt=1, description="first share of the epochs: the contrast alone")
 
 

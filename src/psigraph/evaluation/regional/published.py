@@ -45,8 +45,9 @@ QM9: dict[str, Published] = {
 
 
 def published_of(config: Config, experiment: str, target: str, unit: str) -> Published | None:
-    """Return the published error of a target, where all molecules of the experiment are of QM9; else None."""
-    graphset = config.graphsets[config.experiments[experiment].graphset]
+    """Return the published error of a target, where the experiment draws molecules of QM9 at random; else None."""
+    settings = config.experiments[experiment]
     found = QM9.get(target)
-    alike = all(config.datasets[name].source == "qm9" for name in graphset.datasets)
+    datasets = config.graphsets[settings.graphset].datasets
+    alike = settings.split.by == "group" and all(config.datasets[name].source == "qm9" for name in datasets)
     return found if found is not None and alike and found.unit == unit else None

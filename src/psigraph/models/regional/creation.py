@@ -36,7 +36,8 @@ class RegionCreation(nn.Module):
     Atom i gathers from neighbours j, over bonds (with their features) and over pairs within the cutoff:
     m_i = Σ_j F(d_ij, bond_ij) ⊙ φ(x_j), and vectors V_i = Σ_j f(d_ij, bond_ij) φ'(x_j) n_ij, whose products with each
     other enter the state: lengths and angles at a cost linear in the number of pairs. With `by_class` regions of H, C,
-    N, O and other centres (of a patch: its heaviest atom) have encoders of their own.
+    N, O and other centres (of a patch: its heaviest atom) have encoders of their own. `channels` is the number C of
+    vectors; with 0 there are no angles.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class RegionCreation(nn.Module):
         pooled = pool_mean(gather(atoms, atom), region, count)
         region_vectors = pool_mean(gather(vectors.flatten(1), atom), region, count).view(count, 3, self.channels)
         states = pooled + self._bonds_inside(batch, bonds, count) + self.features(regions)
-        states = states + self._encode(states, region_classes(batch))
+        states = states + self._encode(states, batch)
         return Regions(
             states, region_vectors, centres(batch.pos_atoms, batch.members, batch.core, count), atoms, vectors, home
         )
@@ -88,33 +89,33 @@ class RegionCreation(nn.Module):
         by_bond, by_pair = self.send(atoms).chunk(2, 1)
         distance, pair_direction = self._steps(batch, batch.pairs)
         near = self.pair_filter(self.pair_basis(distance)) * envelope(distance, self.cutoff).unsqueeze(1)
-        message = self._gather(batch.bonds, by_bond, self.bond_filter(bonds), direction)
-        message = message + self._gather(batch.pairs, by_pair, near, pair_direction)
-        total, flat = message.split([self.dim, 3 * self.channels], 1)
-        vectors = flat.reshape(-1, 3, self.channels)
-        atoms = atoms + self.update(torch.cat([atoms, total, self.products(vectors)], 1))
+        bonded, along_bonds = self._gather(batch.bonds, by_bond, self.bond_filter(bonds), direction)
+        others, along_pairs = self._gather(batch.pairs, by_pair, near, pair_direction)
+        vectors = along_bonds + along_pairs
+        atoms = atoms + self.update(torch.cat([atoms, bonded + others, self.products(vectors)], 1))
         return atoms, vectors
 
-    def _gather(self, pairs: Tensor, sent: Tensor, filters: Tensor, direction: Tensor) -> Tensor:
-        """Return sums (ΣN, dim + 3C) over both directions of pairs (P, 2); `direction` (P, 3) points to the second."""
+    def _gather(self, pairs: Tensor, sent: Tensor, filters: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sums (ΣN, dim), (ΣN, 3, C) over pairs (P, 2) both ways; `direction` (P, 3) points to the second."""
         first, second = pairs.unbind(1)
-        total = sent.new_zeros(len(sent), self.dim + 3 * self.channels)
+        scalars = sent.new_zeros(len(sent), self.dim)
+        vectors = sent.new_zeros(len(sent), 3, self.channels)
         for to, of, sign in ((first, second, 1), (second, first, -1)):
             scalar, weight = (filters * gather(sent, of)).split([self.dim, self.channels], 1)
-            vector = (sign * direction).unsqueeze(2) * weight.unsqueeze(1)
-            total = total.index_add(0, to, torch.cat([scalar, vector.flatten(1)], 1))
-        return total
+            scalars = scalars.index_add(0, to, scalar)
+            vectors = vectors.index_add(0, to, (sign * direction).unsqueeze(2) * weight.unsqueeze(1))
+        return scalars, vectors
 
     def _bonds_inside(self, batch: MoleculeBatch, bonds: Tensor, count: int) -> Tensor:
         """Return the mean over bonds between two atoms of one region, (ΣR, dim)."""
         region, bond = inner_bonds(batch.bonds, batch.members, len(batch.z_atoms))
         return self.inner_bonds(pool_mean(gather(bonds, bond), region, count))
 
-    def _encode(self, states: Tensor, classes: Tensor) -> Tensor:
+    def _encode(self, states: Tensor, batch: MoleculeBatch) -> Tensor:
         if len(self.encoders) == 1:
             encoded: Tensor = self.encoders[0](states)
             return encoded
-        out = torch.zeros_like(states)
+        out, classes = torch.zeros_like(states), region_classes(batch)
         for number, encoder in enumerate(self.encoders):
             rows = (classes == number).nonzero().squeeze(1)
             out = out.index_copy(0, rows, encoder(gather(states, rows)))

@@ -58,6 +58,7 @@ class TierLayer(nn.Module):
         *,
         quantum_width: int,
         combine: str = "heads",
+        channels: int = CHANNELS,
     ) -> None:
         super().__init__()
         self.tiers = tuple(tiers)
@@ -70,12 +71,12 @@ class TierLayer(nn.Module):
         )
         self.gate = nn.Linear(dim, len(tiers)) if combine == "gate" and len(tiers) > 1 else None
         self.passing = nn.ModuleDict(
-            {tier: VectorPassing(dim, CHANNELS, ENCODING) for tier in tiers if tier in VECTOR_TIERS}
+            {tier: VectorPassing(dim, channels, ENCODING) for tier in tiers if tier in VECTOR_TIERS and channels}
         )
         self.injection = QuantumInjection(dim, quantum_width)
-        self.products = VectorProducts(CHANNELS)
+        self.products = VectorProducts(channels)
         self.norm_after = nn.LayerNorm(dim)
-        self.mlp = network(dim + CHANNELS, 2 * dim, dim, 0.3)
+        self.mlp = network(dim + channels, 2 * dim, dim, 0.3)
 
     def forward(self, regions: Items, atoms: Items, surroundings: Mapping[str, Surroundings], quantum: Tensor) -> Items:
         """Return the next states and vectors of the regions, given those of their atoms."""
@@ -123,16 +124,18 @@ class TieredModel(RegionalModel):
         heads: int,
         attention: str | Mapping[str, str],
         region_encoders: str,
+        angles: bool,
         combine: str = "heads",
     ) -> None:
         super().__init__(inputs, dim=dim, quantum=quantum, intensive=intensive, readouts=len(layers) + 1)
+        channels = CHANNELS if angles else 0
         self.creation = RegionCreation(
             dim,
             bond_width=self.bond_width,
             region_width=self.region_width,
             cutoff=inputs.cutoff,
             num_rbf=num_rbf,
-            channels=CHANNELS,
+            channels=channels,
             region_encoders=region_encoders,
         )
         tiers = list(dict.fromkeys(tier for layer in layers for tier in layer))
@@ -142,7 +145,7 @@ class TieredModel(RegionalModel):
                     ENCODING,
                     num_rbf=num_rbf,
                     cutoff=inputs.cutoff if tier == "inner" else inputs.region_cutoff,
-                    channels=CHANNELS,
+                    channels=channels,
                 )
                 for tier in tiers
             }
@@ -154,16 +157,17 @@ class TieredModel(RegionalModel):
                 {tier: kind_of(attention, tier) for tier in layer},
                 quantum_width=self.quantum_width,
                 combine=combine,
+                channels=channels,
             )
             for layer in layers
         )
 
     def encode(self, batch: MoleculeBatch) -> Encoding:
-        """Return the states after the last layer; the readout is of creation and of every layer."""
+        """Return the states after the last layer; the readout is of the atoms after creation and of every layer."""
         regions = self.creation(batch, self.embed_atoms(batch), self.bond_inputs(batch), self.region_inputs(batch))
         surroundings = {tier: self.surroundings(batch, regions, tier) for tier in self.encodings}
         quantum, now = self.quantum_of_regions(batch), Items(regions.states, regions.vectors)
-        readout = [(now.states, batch.regions_batch)]
+        readout = [(regions.atoms, batch.atoms_batch)]
         for layer in self.layers:
             now = layer(now, atoms_in(regions, now), surroundings, quantum)
             readout.append((now.states, batch.regions_batch))

@@ -28,14 +28,16 @@ class VectorPassing(nn.Module):
 
 
 class VectorProducts(nn.Module):
-    """Dot products (R, C) of two learned mixtures of a region's vectors: lengths and angles, without directions."""
+    """Dot products (R, C) of two learned mixtures of a region's C ≥ 0 vectors: lengths and angles, not directions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mix = linear(channels, 2 * channels, 0.7, bias=False)
+        self.mix = linear(channels, 2 * channels, 0.7, bias=False) if channels else None
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the products of vectors (R, 3, C)."""
+        if self.mix is None:
+            return vectors.sum(1)
         left, right = self.mix(vectors).chunk(2, 2)
         products: Tensor = (left * right).sum(1)
         return products
