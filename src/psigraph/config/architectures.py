@@ -74,8 +74,8 @@ class TieredSettings(RegionsSettings):
     tiers: list[Paradigm] = Field(
         ["inner", "neighbour", "global"],
         min_length=1,
-        description="what is attended to, in this order: inner, a region's atoms; neighbour, regions that share an atom "
-        "with it or that a bond joins; global, all in reach; global_cross, those of them that share no atom with it",
+        description="what is attended to, in this order: inner, a region's atoms; neighbour, regions that share an "
+        "atom with it or that a bond joins; global, all in reach; global_cross, those of them without a common atom",
     )
     angles: bool = Field(True, description="whether regions carry vectors, whose products tell angles")
 
@@ -90,7 +90,7 @@ class TieredHeadsSettings(TieredSettings):
     """Hyperparameters of `tiered_heads`: all `tiers` side by side in every layer."""
 
     model = "tiered_heads:TieredHeads"
-    layers: int = Field(3, ge=1, description="layers")
+    layers: int = Field(2, ge=1, description="layers")
     combine: Literal["heads", "gate"] = Field(
         "heads", description="heads: the tiers share the heads; gate: each has all heads, weighed for each region"
     )
