@@ -54,7 +54,9 @@ def test_graphs_are_those_made_one_by_one_the_slow_way(molecules, kind):
         np.testing.assert_array_equal(found.pos_atoms, item.positions)
         np.testing.assert_array_equal(found.bonds, bonds)
         np.testing.assert_array_equal(found.pairs, pairs_within(item.positions, 3.0))
-        members, core = make_regions(item.n_atoms, bonds, kind, settings.hops, settings.patch_atoms, item.z)
+        members, core = make_regions(
+            item.n_atoms, bonds, kind, settings.hops, settings.patch_atoms, item.z, item.positions
+        )
         np.testing.assert_array_equal(found.members, members)
         np.testing.assert_array_equal(found.core, core)
         regions = as_regions(members, core)

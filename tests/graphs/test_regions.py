@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from molecule_maker import SMILES, molecule
+from scipy.spatial.transform import Rotation
 from slow_molecules import as_regions, is_connected, regions_around
 
 from psigraph.graphs.patches import canonical_ranks, patches
@@ -57,6 +58,25 @@ def test_patches_do_not_depend_on_the_order_of_atoms(patch_atoms):
         order = rng.permutation(item.n_atoms)
         place = np.argsort(order)
         assert partition_of_heavy(item.z[order], place[bonds], patch_atoms, order) == expected
+
+
+@pytest.mark.parametrize("smiles", ["CSC", "OC1CC1", "c1ccccc1", "CC(C)(C)C(C)(C)C"])
+def test_distances_tell_atoms_apart_that_bonds_do_not(smiles):
+    item = molecule(smiles)
+    bonds, rng = bonds_of(item.z, item.positions), np.random.default_rng(0)
+    heavy = item.z > 1
+    assert len(set(canonical_ranks(item.z, bonds)[heavy].tolist())) < heavy.sum()
+
+    def partition(order):
+        position = item.positions[order] @ Rotation.random(rng=rng).as_matrix().T
+        bound = np.argsort(order)[bonds]
+        owner = patches(np.array([0, item.n_atoms]), item.z[order], bound, 3, position)
+        return sorted(sorted(order[owner == patch].tolist()) for patch in set(owner.tolist()))
+
+    expected = partition(np.arange(item.n_atoms))
+    assert len(expected) > 1
+    for _ in range(10):
+        assert partition(rng.permutation(item.n_atoms)) == expected
 
 
 def partition_of_heavy(z, bonds, patch_atoms, names):

@@ -260,15 +260,14 @@ def test_geometry_has_no_say() -> None:
      ("wavefunction_messages", {})],
 )  # fmt: skip
 def test_models_on_other_kinds_of_regions(architecture: str, options: dict, kind: str) -> None:
-    """The rest of the batch does not matter, nor does numbering, but where patches go by it (`graphs.patches`)."""
+    """Neither the rest of the batch nor numbering matters."""
 
     class Suite(RegionalSuite):
         settings = replace(SETTINGS, regions=kind, patch_atoms=3)
         hyperparameters = {"dim": 8, "heads": 2, "num_rbf": 4, **options}
 
     Suite.architecture = architecture
-    if kind != "patches":
-        Suite().test_permutation(torch.float64)
+    Suite().test_permutation(torch.float64)
     Suite().test_batch_equals_singles(torch.float64)
 
 

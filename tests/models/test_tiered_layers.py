@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import agree, both_precisions
 from regional_suite import RegionalSuite
-from synthetic_molecules import SETTINGS, TARGETS, Sample, batch, molecules, permuted, sample
+from synthetic_molecules import SETTINGS, TARGETS, Sample, batch, molecules, sample
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
 from psigraph.graphs.molecule_settings import MoleculeSettings
@@ -73,11 +72,3 @@ class TestTieredLayersOfPatches(RegionalSuite):
     settings = MoleculeSettings(
         cutoff=4.0, region_cutoff=4.5, regions="patches", patch_atoms=6, level=SETTINGS.level, level_name="test"
     )
-
-    @both_precisions
-    def test_permutation(self, dtype: torch.dtype) -> None:
-        """Without cyclopropanol: the graph does not tell its two CH2 apart, so the order of atoms cuts the ring."""
-        rng, model = np.random.default_rng(5), self.model(dtype)
-        samples = [sample for k, sample in enumerate(molecules()) if k != 1]
-        changed = [permuted(sample, rng.permutation(sample.structure.n_atoms)) for sample in samples]
-        agree(self.predict(model, samples, dtype), self.predict(model, changed, dtype), model.target_scale)

@@ -52,7 +52,7 @@ def molecule_graphs(
     bonds = near[bond_rows]
     bond_sizes = np.bincount(atom_owner[bonds[:, 0]], minlength=len(offsets) - 1)
     between = bond_counts(offsets, bonds)
-    regions = regions_of(offsets, z, bonds, between, settings.regions, settings.hops, settings.patch_atoms)
+    regions = regions_of(offsets, z, bonds, between, settings.regions, settings.hops, settings.patch_atoms, positions)
     frame = Frame(
         offsets=offsets,
         z=z,

@@ -34,17 +34,18 @@ def make_regions(
     hops: int = 2,
     patch_atoms: int = 6,
     z: np.ndarray | None = None,
+    positions: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the regions of one molecule: members (M, 2) as (region, atom), sorted, and which are core (M,).
 
-    `bonds` (B, 2) count atoms; `z` (N,) lets patches tell elements apart. The region of an atom has the atom's number
-    (bonded, k_hop), the atom is its core; of a patch every atom is core, and patches count by their first atom. Raises
-    ValueError for an unknown kind.
+    `bonds` (B, 2) count atoms; `z` (N,) and `positions` (N, 3) [Å] let patches tell atoms apart. The region of an atom
+    has the atom's number (bonded, k_hop), the atom is its core; of a patch every atom is core, and patches count by
+    their first atom. Raises ValueError for an unknown kind.
     """
     offsets = np.array([0, n_atoms])
     z = np.zeros(n_atoms, dtype=np.uint8) if z is None else np.asarray(z)
     bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
-    found = regions_of(offsets, z, bonds, bond_counts(offsets, bonds), kind, hops, patch_atoms)
+    found = regions_of(offsets, z, bonds, bond_counts(offsets, bonds), kind, hops, patch_atoms, positions)
     return found.members, found.core
 
 
@@ -56,12 +57,13 @@ def regions_of(
     kind: str,
     hops: int,
     patch_atoms: int,
+    positions: np.ndarray | None = None,
 ) -> Regions:
     """Return the regions of many molecules, offsets (n+1,); `between` has the number of bonds between their atoms."""
     if kind not in KINDS:
         raise ValueError(f"unknown kind of regions {kind!r}; known: {', '.join(KINDS)}")
     if kind == "patches":
-        owner = patches(offsets, z, bonds, patch_atoms)  # (ΣN,)
+        owner = patches(offsets, z, bonds, patch_atoms, positions)  # (ΣN,)
         order = np.argsort(owner, kind="stable")
         members = np.stack([owner[order], order], axis=1)
         last = np.concatenate([[0], np.maximum.accumulate(owner) + 1])
