@@ -56,6 +56,18 @@ def test_leaderboard_has_every_run_beside_its_floors(molecules: Path) -> None:
             assert float(row[column]) > 0, (row["architecture"], column)
 
 
+def test_pretrainings_are_rated_beside_their_floors(molecules: Path) -> None:
+    for run, target, metric, floor in (
+        ("told_apart/pamnet", "contrast", "accuracy", "floor:chance"),
+        ("orbitals/wavefunction_messages", "npa_charge", "mae", "floor:mean"),
+        ("orbitals/wavefunction_messages", "mayer_index", "mae", "floor:mean"),
+    ):
+        with open(molecules / f"results/evaluation/{run}/seed0/metrics.csv", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if (row["split"], row["metric"]) == ("test", metric)]
+        found = {row["architecture"]: float(row["value"]) for row in rows if row["target"] == target}
+        assert set(found) == {run.split("/")[1], floor} and min(found.values()) > 0, run
+
+
 def test_finished_run_has_nothing_left_to_do(molecules: Path) -> None:
     assert "Nothing to be done" in finish(molecules, "-n", "all", config=TINY)
 
@@ -69,7 +81,7 @@ def test_cutoff_edit_plans_graphs_and_what_follows_but_no_psi4(edited: Path, old
     jobs = planned(finish(edited, "-n", "all", config=TINY))
     assert {"graph_shard", "train", "evaluate", "compare", "html_report", "leaderboard"} <= set(jobs)
     assert not {"quantum", "descriptors", "structures", "psi4"} & set(jobs)
-    assert jobs["graph_shard"] == 2 and jobs["train"] == 5
+    assert jobs["graph_shard"] == 2 and jobs["train"] == 6
 
 
 def test_run_after_cutoff_edit_keeps_quantum(edited: Path) -> None:
