@@ -175,7 +175,7 @@ def both_directions(nodes: Tensor, edges: Tensor, i: Tensor, j: Tensor) -> Tenso
 
 
 class PAMNet(RegionalModel):
-    """The published model, with one output and one attention score per target (paper, Fig. 1 and Methods)."""
+    """The published model, with one output and one attention score per target."""
 
     target_weights = ("update.value", "update.score")
 

@@ -68,15 +68,16 @@ def compare_molecules(
     log_missing_folds(table[~table["architecture"].str.startswith("floor:")], folds)
     units = {str(row.target): str(row.unit) for row in table[table["metric"] == "mae"].itertuples()}
     if targets_of(pd.read_csv(predictions[0], nrows=0)):
-        losses = test_losses(read_runs(predictions))
+        runs = read_runs(predictions)
+        losses, unseen = losses_of(runs), losses_of(runs, ("validation", "test"))
         found = comparison_table(losses, units, experiment=experiment, split_kind=str(table["split_kind"].iloc[0]))
     else:
-        losses, found = pd.DataFrame(), pretraining_table(table)
+        losses, unseen, found = pd.DataFrame(), pd.DataFrame(), pretraining_table(table)
     curves = [
         pd.read_csv(path).assign(architecture=Path(path).parts[-3], seed=Path(path).parts[-2].removeprefix("seed"))
         for path in histories
     ]
-    plot_comparison(losses, curves, units, Path(plots), experiment)
+    plot_comparison(losses, unseen, curves, units, Path(plots), experiment)
     write_csv(found, output)
     return found
 
@@ -90,8 +91,8 @@ def read_runs(paths: Sequence[str | Path]) -> list[pd.DataFrame]:
     return runs
 
 
-def test_losses(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return a row for each run, test molecule and target that it has; floors stand once for each seed.
+def losses_of(runs: Sequence[pd.DataFrame], splits: Sequence[str] = ("test",)) -> pd.DataFrame:
+    """Return a row for each run, molecule of these splits and target that it has; floors stand once for each seed.
 
     Columns: predictor (architecture or floor), target, seed, index, group, n_heavy; the losses mae (absolute error),
     rmse (squared error) and mae_relative (absolute error after subtracting the mean over the molecule's group; NaN for
@@ -100,14 +101,14 @@ def test_losses(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
     parts, seen = [], set()
     for run in runs:
         architecture, seed = str(run["architecture"].iloc[0]), int(run["seed"].iloc[0])
-        test = (run["split"] == "test").to_numpy()
-        rows = run.loc[test, ["seed", "index", "group", "n_heavy"]]
+        chosen = run["split"].isin(splits).to_numpy()
+        rows = run.loc[chosen, ["seed", "index", "group", "n_heavy"]]
         for target in targets_of(run):
-            reference = run.loc[test, target].to_numpy(float)
+            reference = run.loc[chosen, target].to_numpy(float)
             for name, values in predictors(run, target, architecture).items():
                 if name not in FLOORS or (seed, target, name) not in seen:
                     seen.add((seed, target, name))
-                    parts.append(_losses(rows.assign(predictor=name, target=target), values[test], reference))
+                    parts.append(_losses(rows.assign(predictor=name, target=target), values[chosen], reference))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -28,11 +28,17 @@ FILES = ("errors.png", "relative_errors.png", "error_vs_size.png", "learning_cur
 
 
 def plot_comparison(
-    losses: pd.DataFrame, histories: Sequence[pd.DataFrame], units: Mapping[str, str], folder: Path, title: str
+    losses: pd.DataFrame,
+    unseen: pd.DataFrame,
+    histories: Sequence[pd.DataFrame],
+    units: Mapping[str, str],
+    folder: Path,
+    title: str,
 ) -> list[str]:
     """Draw every plot for which there are data into `folder`; return the names written.
 
-    `losses` as `comparison.test_losses` gives them, `histories` with the columns architecture and seed.
+    `losses` of test molecules and of all `unseen` ones, validation included, as `comparison.losses_of` gives them;
+    `histories` with the columns architecture and seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
@@ -40,7 +46,7 @@ def plot_comparison(
     written = []
     if len(losses):
         plot_errors(losses, units, folder / "errors.png", "mae", title)
-        plot_error_vs_size(losses, units, folder / "error_vs_size.png", title)
+        plot_error_vs_size(unseen, units, folder / "error_vs_size.png", title)
         written += ["errors.png", "error_vs_size.png"]
     if len(losses) and losses["mae_relative"].notna().any():
         related = losses[losses["mae_relative"].notna()]
@@ -87,10 +93,13 @@ def pooled(rows: pd.DataFrame, metric: str) -> float:
 
 
 def plot_error_vs_size(losses: pd.DataFrame, units: Mapping[str, str], path: Path, title: str) -> None:
-    """Draw MAE against the number of heavy atoms: the mean over runs, and the range over runs as a band."""
+    """Draw MAE against the number of heavy atoms: the mean over runs, and the range over runs as a band.
+
+    Molecules of validation stand beside those of the test, so that a test on larger ones shows what size costs.
+    """
     targets = list(losses["target"].unique())
     names = [str(name) for name in losses["predictor"].unique() if name not in FLOOR_STYLES]
-    what = f"{title}: error against size, test molecules"
+    what = f"{title}: error against size"
     with grid(path, targets, what, width=4.2, height=3.6) as panels:
         for axes, target in zip(panels, targets, strict=True):
             rows = losses[losses["target"] == target]

@@ -37,7 +37,7 @@ POOLED_PLOTS = {
     ),
     "error_vs_size.png": (
         "Error against size",
-        "The mean over test molecules with so many heavy atoms. Bands go from the lowest to the highest run.",
+        "The mean over validation and test molecules of a size. Bands go from the lowest to the highest run.",
     ),
     "learning_curves.png": ("Course of training", "One line per run."),
 }
