@@ -7,7 +7,7 @@ from regional_suite import RegionalSuite, objective_loss
 
 class TestRegionContrastive(RegionalSuite):
     architecture = "region_contrastive"
-    hyperparameters = {"dim": 16, "heads": 4, "num_rbf": 8, "layers": 3}
+    hyperparameters = {"dim": 16, "heads": 4, "num_rbf": 8, "layers": 3, "pretraining_share": 0.2}
 
     def test_begins_with_the_contrast(self) -> None:
         model, data = self.fitted()

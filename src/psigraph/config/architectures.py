@@ -90,7 +90,7 @@ class TieredHeadsSettings(TieredSettings):
     """Hyperparameters of `tiered_heads`: all `tiers` side by side in every layer."""
 
     model = "tiered_heads:TieredHeads"
-    layers: int = Field(2, ge=1, description="layers")
+    layers: int = Field(3, ge=1, description="layers")
     combine: Literal["heads", "gate"] = Field(
         "heads", description="heads: the tiers share the heads; gate: each has all heads, weighed for each region"
     )
@@ -130,7 +130,7 @@ class WavefunctionMessagesSettings(RegionsSettings):
     """
 
     model = "wavefunction_messages:WavefunctionMessages"
-    layers: int = Field(3, ge=1, description="message passing layers")
+    layers: int = Field(4, ge=1, description="message passing layers")
     use: Literal["messages", "gcn", "bias"] = Field(
         "messages", description="outputs are the messages, the edge weights of a GCN, or biases of attention"
     )
@@ -142,7 +142,7 @@ class RegionContrastiveSettings(TieredSettings):
 
     model = "region_contrastive:RegionContrastive"
     layers: int = Field(3, ge=1, description="attention layers; the tiers take turns")
-    pretraining_share: float = Field(0.2, ge=0, lt=1, description="first share of the epochs: the contrast alone")
+    pretraining_share: float = Field(0.05, ge=0, lt=1, description="first share of the epochs: the contrast alone")
 
 
 #: Hyperparameters by architecture.
