@@ -1,8 +1,15 @@
 """What every script of the workflow does around its work: a log on standard error, one line for a user's mistake."""
 
+import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psigraph.config import Config
 
 
 def run(work: Callable[[], object]) -> int:
@@ -16,3 +23,19 @@ def run(work: Callable[[], object]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the configuration is, of which one is required."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, help="configuration file")
+    source.add_argument("--config-json", help="the configuration as JSON text")
+
+
+def config_of(args: argparse.Namespace) -> "Config":
+    """Return the configuration that the options of `add_config_options` name. Raises ConfigError for a wrong one."""
+    from psigraph.config import load_config, validate_config  # most scripts do without
+
+    if args.config:
+        return load_config(args.config)
+    return validate_config(json.loads(args.config_json), "--config-json")

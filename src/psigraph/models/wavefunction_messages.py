@@ -186,15 +186,7 @@ class WavefunctionMessages(RegionalModel):
             logger.info("no quantum features of bonds: the approximator learns from the properties alone")
         self.order_column = next((columns.index(name) for name in _BOND_ORDERS if name in columns), None)
         outputs = len(columns) or 1
-        self.creation = RegionCreation(
-            dim,
-            bond_width=self.bond_width,
-            region_width=self.region_width,
-            cutoff=inputs.cutoff,
-            num_rbf=num_rbf,
-            channels=CHANNELS,
-            region_encoders=region_encoders,
-        )
+        self.creation = RegionCreation.of(self, num_rbf, channels=CHANNELS, region_encoders=region_encoders)
         self.approximator = Approximator(dim, self.bond_width, num_rbf, outputs)
         self.layers = nn.ModuleList()
         for _ in range(layers):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.regional.features import FeatureModel
 from psigraph.models.regional.geometry import RadialBasis, displacement, envelope
 from psigraph.models.regional.pooling import centres, gather, inner_bonds, pool_mean
 from psigraph.models.regional.vectors import VectorProducts
@@ -63,6 +64,21 @@ class RegionCreation(nn.Module):
         self.features = linear(region_width, dim, 0.3)
         encoders = CLASSES if region_encoders == "by_class" else 1
         self.encoders = nn.ModuleList(network(dim, dim, dim, 0.5) for _ in range(encoders))
+
+    @classmethod
+    def of(
+        cls, model: FeatureModel, num_rbf: int, *, channels: int = 16, region_encoders: str = "shared"
+    ) -> "RegionCreation":
+        """Return the creation of regions for a model's width, features and cutoff."""
+        return cls(
+            model.dim,
+            bond_width=model.bond_width,
+            region_width=model.region_width,
+            cutoff=model.inputs.cutoff,
+            num_rbf=num_rbf,
+            channels=channels,
+            region_encoders=region_encoders,
+        )
 
     def forward(self, batch: MoleculeBatch, atoms: Tensor, bonds: Tensor, regions: Tensor) -> Regions:
         """Return the regions of atoms (ΣN, dim), given inputs of bonds (ΣB, bond_width), regions (ΣR, region_width)."""

@@ -42,15 +42,7 @@ class JoiningModel(RegionalModel):
     ) -> None:
         super().__init__(inputs, dim=dim, quantum=quantum, intensive=intensive, readouts=4)
         kind = kind_of(attention, "neighbour")
-        self.creation = RegionCreation(
-            dim,
-            bond_width=self.bond_width,
-            region_width=self.region_width,
-            cutoff=inputs.cutoff,
-            num_rbf=num_rbf,
-            channels=CHANNELS,
-            region_encoders=region_encoders,
-        )
+        self.creation = RegionCreation.of(self, num_rbf, channels=CHANNELS, region_encoders=region_encoders)
         self.relative = RelativeEncoding(ENCODING, num_rbf=num_rbf, cutoff=inputs.region_cutoff, channels=CHANNELS)
         self.layers = nn.ModuleList(
             TierLayer(dim, heads, {"neighbour": kind}, quantum_width=self.quantum_width) for _ in range(layers)

@@ -129,15 +129,7 @@ class TieredModel(RegionalModel):
     ) -> None:
         super().__init__(inputs, dim=dim, quantum=quantum, intensive=intensive, readouts=len(layers) + 1)
         channels = CHANNELS if angles else 0
-        self.creation = RegionCreation(
-            dim,
-            bond_width=self.bond_width,
-            region_width=self.region_width,
-            cutoff=inputs.cutoff,
-            num_rbf=num_rbf,
-            channels=channels,
-            region_encoders=region_encoders,
-        )
+        self.creation = RegionCreation.of(self, num_rbf, channels=channels, region_encoders=region_encoders)
         tiers = list(dict.fromkeys(tier for layer in layers for tier in layer))
         self.encodings = nn.ModuleDict(
             {
