@@ -86,7 +86,7 @@ def quantum_files_of(graphset: str) -> dict[str, list[str]]:
     settings = CONFIG.graphsets[graphset]
     if settings.level in (None, "given") or not takes_from(graphset, "psi4"):
         return {}
-    return {dataset: quantum_files(dataset, settings.level) for dataset in settings.datasets}
+    return {dataset: quantum_files(dataset, settings.level) for dataset in settings.computed_datasets}
 
 
 def takes_from(graphset: str, *programs: str) -> bool:
@@ -117,7 +117,7 @@ def shielding_files_of(graphset: str) -> dict[str, list[str]]:
     settings = CONFIG.graphsets[graphset]
     if not takes_from(graphset, "pyscf"):
         return {}
-    return {dataset: quantum_files(dataset, settings.level, "shieldings") for dataset in settings.datasets}
+    return {dataset: quantum_files(dataset, settings.level, "shieldings") for dataset in settings.computed_datasets}
 
 
 def all_quantum_files() -> list[str]:
@@ -131,7 +131,7 @@ def all_shielding_files() -> list[str]:
             file
             for item in CONFIG.graphsets.values()
             if item.level in CONFIG.levels and "nmr_shielding" in CONFIG.levels[item.level].computed()
-            for dataset in item.datasets
+            for dataset in item.computed_datasets
             for file in quantum_files(dataset, item.level, "shieldings")
         }
     )

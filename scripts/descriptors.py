@@ -1,8 +1,11 @@
 """Compute the descriptors of a structure store: Lewis structures, chirality, sterics, free atoms, D4 dispersion."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before dftd4 loads: its threads cost molecules more than they save
 
 from psigraph.descriptors.build import build_descriptors
 from psigraph.script import run

@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         name=args.name,
         shard=args.shard,
         shards=args.shards or int(args.settings.get("shards", 1)),
+        computed=args.settings.get("computed"),
     )
 
 

@@ -138,6 +138,20 @@ def test_mistakes_in_regional_experiments_are_named(change: dict[str, Any], mess
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"computed": []}, "name the level too"),
+        ({"computed": ["qm8"], "level": "hf"}, "computed: 'qm8' is none of datasets: qm9"),
+    ],
+)
+def test_mistakes_in_what_is_computed_are_named(change: dict[str, Any], message: str) -> None:
+    raw = regional() | {"levels": {"hf": {}}}
+    raw["graphsets"]["qm9"] |= change
+    with pytest.raises(ConfigError, match=message):
+        validate_config(raw)
+
+
 @pytest.mark.parametrize("only", [{"experiments": ["sise"]}, {"architectures": ["pamnet.wid"]}, {"seeds": [7]}])
 def test_only_names_what_is_not_there(only: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"only\.\w+: no "):

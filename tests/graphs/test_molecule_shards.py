@@ -210,6 +210,32 @@ def test_a_missing_quantum_file_or_feature_is_an_error(folder, tmp_path):
         build(folder, tmp_path, settings, shards=1, quantum=[short])
 
 
+def test_a_dataset_that_is_not_computed_knows_nothing_of_the_level(folder, tmp_path, structures):
+    settings = MoleculeSettings(level=LEVEL, level_name="hf")
+    other = structures_file(tmp_path / "e.h5", structures[:3])
+    descriptors = {"d": [folder / "descriptors.h5"], "e": [descriptors_file(tmp_path / "e-descriptors.h5", other)]}
+    quantum = {"d": [quantum_file(tmp_path / "q.h5", folder / "d.h5", settings.needed("psi4"))]}
+    stores = {"d": folder / "d.h5", "e": other}
+    output = tmp_path / "s.h5"
+    for computed, known in ((["d"], 8), ([], 0)):
+        build_shard(
+            stores, quantum, output, tmp_path / "s.csv", settings, descriptors=descriptors, computed=computed
+        )  # fmt: skip
+        shard = read_shard(output)
+        assert ("quantum/d" in shard.inputs) == bool(known), "files of what is not computed are not opened"
+        for per, offsets in (("atom", "offsets"), ("bond", "bond_offsets"), ("region", "region_offsets")):
+            quantum_columns = [item.quantum for item in settings.columns(per) for _ in range(item.width)]
+            values, first = shard[f"{per}_features"], shard[offsets][known]
+            lost = np.isnan(values[first:, quantum_columns])
+            # an atom that stands alone has no bonds whose density were unknown
+            assert lost.any(axis=1).all() if per == "region" else lost.all()
+            assert not np.isnan(values[:first, quantum_columns]).all() or not known
+            assert not np.isnan(values[:, np.logical_not(quantum_columns)]).all(axis=0).any(), per
+        assert np.isnan(shard["molecule_features"][known:]).all()
+    with pytest.raises(StoreError, match="dataset e: no quantum files were given"):
+        build_shard(stores, quantum, output, tmp_path / "s.csv", settings, descriptors=descriptors)
+
+
 def test_labels_of_several_datasets_stand_side_by_side(folder, tmp_path, structures):
     other = structures_file(
         tmp_path / "e.h5", [replace(structures[5], labels=np.array([7.0, 8.0]))],

@@ -54,13 +54,18 @@ def molecule_settings(**changes: Any) -> MoleculeSettings:
     return MoleculeSettings(**{"level": LEVEL, "level_name": "hf", **FEATURES, **changes})
 
 
-def write_molecule_shards(folder: Path, settings: MoleculeSettings, shards: int = 2, seed: int = 0) -> list[Path]:
-    """Write the molecules with random features as the shards of a graphset."""
+def write_molecule_shards(
+    folder: Path, settings: MoleculeSettings, shards: int = 2, seed: int = 0, known: bool = True
+) -> list[Path]:
+    """Write the molecules with random features as the shards of a graphset; without those of a level if not `known`."""
     structures = molecules(seed)
     paths = []
     for number in range(shards):
         part = concatenate(structures[number::shards], "hartree", label_specs=LABELS)
         values = random_values(part, settings, seed=number)
+        if not known:
+            levels = settings.needed("psi4", "pyscf")
+            values |= {name: np.full_like(values[name], np.nan, dtype=float) for name in levels}
         graphs = molecule_graphs(part.z, part.positions, part.offsets, settings, values)
         heavy = np.array([int((structure.z > 1).sum()) for structure in structures[number::shards]])
         columns = {

@@ -206,3 +206,24 @@ def test_own_objective_that_was_learned_before_is_not_learned_again(
     assert heads and all(torch.equal(value, source[name]) for name, value in heads.items())
     new = all(torch.equal(value, fresh[name]) for name, value in heads.items())
     assert new == (objective == "contrast"), "drawn from the seed and not learned, as there"
+
+
+@pytest.mark.parametrize("architecture", ["pamnet", "wavefunction_messages"])
+def test_an_encoder_that_learned_from_psi4_is_tuned_on_a_table_without_it(
+    molecule_shards: list[Path], tmp_path: Path, architecture: str
+) -> None:
+    """The table's graphs have the level's columns and no value in them."""
+    names = {**NAMES, "architecture": architecture}
+    first = regional_settings(architecture, epochs=2, objective="quantum")
+    start = train_run(molecule_shards, tmp_path / "first", settings=first, **names)
+    (tmp_path / "bare").mkdir()
+    bare = write_molecule_shards(tmp_path / "bare", molecule_settings(), known=False)
+    settings = regional_settings(architecture, epochs=8, lr=2e-3, targets=["gap"], graphset={"computed": []})
+    path = train_run(bare, tmp_path / "second", settings=settings, start_from=start, **names)
+    loaded, source = load_model(path), load_model(start).model.state_dict()
+    assert loaded.meta["pretraining_epochs"] == 0, "what Psi4 says is not learned where nobody knows it"
+    column = [item["name"] for item in loaded.meta["inputs"]["atoms"]].index("npa_charge")
+    for name in ("atoms_mean", "atoms_scale"):
+        assert loaded.model.state_dict()[name][column] == source[name][column] != float(name == "atoms_scale")
+    losses = [float(line["train_loss"]) for line in history(tmp_path / "second")]
+    assert losses[-1] < losses[0]

@@ -27,6 +27,11 @@ class GraphsetBase(Section):
     datasets: list[Name] = Field(min_length=1, description="names of datasets, concatenated")
     shards: int = Field(4, ge=1, description="number of HDF5 files")
 
+    @property
+    def computed_datasets(self) -> list[str]:
+        """The datasets for which programs compute what its level gives."""
+        return self.datasets
+
 
 class DeltaGraphset(GraphsetBase):
     """Graphs of dimers: which structures, which features, which cutoff."""
@@ -70,6 +75,11 @@ class RegionalGraphset(GraphsetBase):
 
     family: Literal["regional"] = Field(description="learning task")
     level: str | None = Field(None, description="a level of `levels`; null: no features from Psi4")
+    computed: list[Name] | None = Field(
+        None,
+        description="those of `datasets` that are computed at the level, [] for none; null: all. What the level gives "
+        "is not known of the others (NaN), so that encoders pretrained on Psi4's features fit tables without them",
+    )
     cutoff: Cutoff = Field(5.0, description="longest distance of a pair of atoms [Å]")
     region_cutoff: Cutoff = Field(15.0, description="longest distance of a pair of regions [Å]")
     regions: Literal["bonded", "k_hop", "patches"] = Field(
@@ -92,6 +102,19 @@ class RegionalGraphset(GraphsetBase):
         if level == "given":
             raise ValueError("level: given is for dimers of a raw folder; name a level of `levels`, or null for none")
         return level
+
+    @model_validator(mode="after")
+    def _computed(self) -> "RegionalGraphset":
+        if self.computed is not None and self.level is None:
+            raise ValueError("computed: names datasets that a level of theory is computed for; name the level too")
+        for name in self.computed or ():
+            if name not in self.datasets:
+                raise ValueError(f"computed: {name!r} is none of datasets: {', '.join(self.datasets)}")
+        return self
+
+    @property
+    def computed_datasets(self) -> list[str]:
+        return self.datasets if self.computed is None else self.computed
 
     @model_validator(mode="after")
     def _features(self) -> "RegionalGraphset":

@@ -59,8 +59,8 @@ def used_graphsets(config: Config) -> dict[str, Graphset]:
 
 def computed(config: Config) -> list[tuple[str, str]]:
     """Return the pairs of dataset and level that Psi4 computed."""
-    pairs = [(d, g.level) for g in used_graphsets(config).values() for d in g.datasets if g.level in config.levels]
-    return [(d, str(level)) for d, level in dict.fromkeys(pairs)]
+    found = [g for g in used_graphsets(config).values() if g.level in config.levels]
+    return list(dict.fromkeys((d, str(g.level)) for g in found for d in g.computed_datasets))
 
 
 def described(config: Config) -> list[str]:

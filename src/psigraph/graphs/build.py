@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
@@ -33,6 +33,9 @@ _MOST_WARNINGS = 10
 #: Families whose graphs carry the labels of their structures.
 _LABELLED = ("regional",)
 
+#: Kinds of files that hold what a level of theory gives.
+_OF_LEVELS = ("quantum", "shieldings")
+
 #: Files of features: which programs' features they hold, and the command that makes them.
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "quantum": (("psi4",), QUANTUM_REMEDY),
@@ -54,24 +57,31 @@ def build_shard(
     shard: int = 0,
     shards: int = 1,
     allow_unlabelled: bool = False,
+    computed: Collection[str] | None = None,
 ) -> tuple[int, int]:
     """Write one shard of a graphset and the list of what was left out; return how many graphs each of the two holds.
 
     `structures` maps dataset names to structure stores, in the graphset's order; `quantum`, `descriptors` and
     `shieldings` map them to files of features, of which those are read that the graphset needs. Shard k of s (0-based)
-    takes an equal contiguous range of the concatenated datasets. Neither file is left behind on an error.
+    takes an equal contiguous range of the concatenated datasets. Neither file is left behind on an error. Of
+    datasets that are not `computed` (None: all are) nothing is known of what a level gives; molecules can do without.
 
     Raises StoreError where a file cannot be used or files do not belong together, ValueError for a wrong shard number.
     """
     if not 0 <= shard < shards:
         raise ValueError(f"shard {shard} of {shards}: shards are counted from 0 to {shards - 1}")
     log.info("building shard %d of %d of %s", shard, shards, name or "an unnamed graphset")
+    computed = structures if computed is None else computed
     files = {"quantum": quantum, "descriptors": descriptors or {}, "shieldings": shieldings or {}}
     with ExitStack() as stack:
         stores = {dataset: stack.enter_context(StructureFile(path)) for dataset, path in structures.items()}
         labels = joined_labels(stores) if settings.family in _LABELLED else None
         sources = [
-            stack.enter_context(_Source(dataset, stores[dataset], rows, settings, files, labels))
+            stack.enter_context(
+                _Source(
+                    dataset, stores[dataset], rows, settings, files, labels, computed is None or dataset in computed
+                )
+            )
             for dataset, rows in _ranges({dataset: store.n for dataset, store in stores.items()}, shard, shards).items()
         ]
         inputs = {f"structures/{dataset}": store.digest for dataset, store in stores.items()}
@@ -143,6 +153,7 @@ class _Source:
         settings: ShardSettings,
         files: Mapping[str, Mapping[str, Sequence[str | Path]]],
         labels: Sequence[Label] | None,
+        computed: bool,
     ) -> None:
         self.labels = labels
         self.dataset, self.structures, self.rows, self.settings = dataset, structures, rows, settings
@@ -151,7 +162,7 @@ class _Source:
         self._files: list[tuple[tuple[str, ...], QuantumFiles]] = []  # programs, their files
         with ExitStack() as stack:
             for kind, (programs, remedy) in KINDS.items():
-                if not settings.needed(*programs):
+                if not settings.needed(*programs) or (kind in _OF_LEVELS and not computed):
                     continue
                 paths = files[kind].get(dataset, ())
                 if not paths:

@@ -31,9 +31,9 @@ def build_molecules(
 ) -> Block:
     """Return the graphs of some molecules, and why the others became none.
 
-    `sets` maps programs to their features, row i of structure i; what they lack or failed on is NaN. `labels` are the
-    columns of y, by default those of the structures; NaN where the structures have none of the name. `prefix` stands
-    before each id. A molecule's numbers do not depend on the others.
+    `sets` maps programs to their features, row i of structure i; what failed, or whose program is not there, is NaN.
+    `labels` are the columns of y, by default those of the structures; NaN where the structures have none of the name.
+    `prefix` stands before each id. A molecule's numbers do not depend on the others.
     """
     reasons = _reasons(structures)
     skipped = [
@@ -42,7 +42,7 @@ def build_molecules(
     ]
     chosen = np.flatnonzero(reasons.ok)
     whole = structures if not skipped else structures.select(chosen)
-    values = {name: _value(name, sets[FEATURES[name].program], whole, chosen) for name in settings.needed()}
+    values = {name: _value(name, sets.get(FEATURES[name].program), whole, chosen) for name in settings.needed()}
     graphs = molecule_graphs(whole.z, whole.positions, whole.offsets, settings, values)
     heavy = np.concatenate([[0], np.cumsum(whole.z != 1)])
     columns = {
@@ -69,21 +69,24 @@ def _reasons(structures: StructureSet) -> Reasons:
     return reasons
 
 
-def _value(name: str, table: QuantumSet, structures: StructureSet, chosen: np.ndarray) -> np.ndarray:
+def _value(name: str, table: QuantumSet | None, structures: StructureSet, chosen: np.ndarray) -> np.ndarray:
     """Return a feature of the structures, rows `chosen` of the table: NaN where it failed or has other atoms or bonds.
 
-    Of atoms (ΣN, *shape), of bonds (ΣB, *shape), else (n, *shape).
+    Of atoms (ΣN, *shape), of bonds (ΣB, *shape), else (n, *shape). Without a table all are NaN.
     """
-    feature, values = FEATURES[name], table[name]
-    ok = table.ok[chosen]
+    feature = FEATURES[name]
+    sizes = np.ones(structures.n, dtype=np.int64)
+    if feature.per == "atom":
+        sizes = structures.n_atoms
+    elif feature.per == "bond":
+        sizes = bond_sizes_of(structures.z, structures.positions, structures.offsets)
+    if table is None:
+        return np.full((int(sizes.sum()), *feature.shape), np.nan)
+    values, ok = table[name], table.ok[chosen]
     if feature.per not in ("atom", "bond"):
         found = (values[:, 0] if feature.per == "system" else values)[chosen].astype(np.float64)
         found[~ok] = np.nan
         return found
-    if feature.per == "atom":
-        sizes = structures.n_atoms
-    else:
-        sizes = bond_sizes_of(structures.z, structures.positions, structures.offsets)
     offsets = table.offsets[feature.per]
     there = np.diff(offsets)[chosen]
     fits = ok & (there == sizes)

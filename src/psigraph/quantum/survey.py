@@ -99,7 +99,7 @@ def plans(config: Config, dataset: str | None = None, level: str | None = None) 
         (name, str(graphset.level))
         for graphset in config.graphsets.values()
         if graphset.level in config.levels
-        for name in graphset.datasets
+        for name in graphset.computed_datasets
     ]
     if dataset is not None and level is not None:
         pairs = [(dataset, level)]

@@ -85,6 +85,24 @@ def test_settings_that_change_no_result_are_no_difference() -> None:
     assert [d.setting for d in differences(entries_of(config_of(**split)))] == ["training.lr"]
 
 
+def test_a_level_without_computed_datasets_counts_as_none() -> None:
+    raw = {
+        "datasets": {"m": {"source": "qm9"}},
+        "levels": {"hf": {}},
+        "graphsets": {
+            "bare": {"family": "regional", "datasets": ["m"]},
+            "room": {"family": "regional", "datasets": ["m"], "level": "hf", "computed": []},
+            "known": {"family": "regional", "datasets": ["m"], "level": "hf"},
+        },
+    }
+    base = {"architectures": {"pamnet": {}}, "targets": ["u0"]}
+    first = base | {"graphset": "known", "objective": "quantum"}
+    later = base | {"graphset": "room", "start_from": "first"}
+    raw["experiments"] = {"first": first, "bare": base | {"graphset": "bare"}, "later": later}
+    (found,) = differences(entries_of(Config.model_validate(raw)))
+    assert [(value, entry.experiment) for value, entry in found.entries] == [(None, "bare"), ("first", "later")]
+
+
 def test_a_row_has_error_spread_floors_published_figure_and_cost(board: tuple[Path, pd.DataFrame]) -> None:
     results, table = board
     assert tuple(table.columns) == LEADERBOARD_COLUMNS

@@ -50,10 +50,15 @@ def entries_of(config: Config) -> list[Entry]:
 
 
 def settings_of(config: Config, experiment: str, architecture: str) -> dict[str, Any]:
-    """Return what decides a run's result, flat: of the experiment, `graphset.KEY`, and hyperparameters `model.KEY`."""
+    """Return what decides a run's result, flat: of the experiment, `graphset.KEY`, and hyperparameters `model.KEY`.
+
+    A level that no dataset is computed at counts as none: it makes room for the columns of an encoder.
+    """
     item = config.experiments[experiment]
     own = item.model_dump(mode="json")
     graphset = config.graphsets[item.graphset].model_dump(mode="json")
+    if graphset["computed"] == []:
+        graphset |= {"level": None, "computed": None}
     found = {key: value for key, value in own.items() if key not in (*NEUTRAL, "split", "training")}
     found |= {f"split.{key}": value for key, value in own["split"].items()}
     found |= {f"training.{key}": value for key, value in own["training"].items() if key not in NEUTRAL_TRAINING}
