@@ -35,6 +35,7 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
+include: "rules/runs.smk"
 include: "rules/structures.smk"
 include: "rules/quantum.smk"
 include: "rules/descriptors.smk"
