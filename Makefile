@@ -1,5 +1,7 @@
 # make all: set-up, then the default workflow.   make test: set-up, then the tests.   make help: the rest.
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
+# Training jobs at a time: one where there is a GPU to share, else one per core.
+TRAININGS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1 || echo $(CORES))
 # After set-up, commands come from .venv, or from .conda where conda or mamba was found.
 RUN = if [ -d .conda/ml ]; then export PSIGRAPH_PSI4_PYTHON="$$PWD/.conda/psi4/bin/python" PATH="$$PWD/.conda/ml/bin:$$PATH"; \
       else export PATH="$$PWD/.venv/bin:$$PATH"; fi;
@@ -7,7 +9,7 @@ RUN = if [ -d .conda/ml ]; then export PSIGRAPH_PSI4_PYTHON="$$PWD/.conda/psi4/b
 .PHONY: all test check ci setup benchmarks clean help
 
 all: setup
-	@$(RUN) snakemake --cores $(CORES) all
+	@$(RUN) snakemake all --cores $(CORES) --resources gpu=$(TRAININGS)
 	@echo "Open results/report/report.html in a browser; every number of it is in results/report/summary.csv."
 
 test: setup
