@@ -53,11 +53,12 @@ def batch_file(args: argparse.Namespace, atoms: int, count: int) -> Path:
     return path
 
 
-def run(args: argparse.Namespace, name: str, data: Path) -> dict[str, Any]:
-    """Return one measurement."""
+def run(args: argparse.Namespace, name: str, data: Path, plain: bool = False) -> dict[str, Any]:
+    """Return one measurement; with `plain` of plain torch, without the kernel."""
     command = [sys.executable, str(HERE / "regional_job.py"), "--architecture", name]
     command += ["--hyperparameters", json.dumps(args.architectures[name]), "--data", str(data)]
     command += ["--threads", str(args.threads), "--repetitions", str(args.repetitions), "--device", args.device]
+    command += ["--plain"] if plain else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name}, {data.stem} failed:\n{done.stderr[-2000:]}")
@@ -75,19 +76,21 @@ def exponent(rows: list[dict[str, Any]], key: str) -> float:
     return above / sum((x - middle[0]) ** 2 for x, _ in points)
 
 
-def throughput(args: argparse.Namespace, atoms: int, batch: int) -> dict[str, float]:
-    """Return the molecules of `atoms` atoms that each architecture trains on in a second."""
-    found: dict[str, list[float]] = {name: [] for name in args.architectures}
+def throughput(args: argparse.Namespace, atoms: int, batch: int) -> dict[bool, dict[str, float]]:
+    """Return the molecules of `atoms` atoms that each architecture trains on in a second, in plain torch and not."""
+    found: dict[tuple[bool, str], list[float]] = {(p, name): [] for name in args.architectures for p in (False, True)}
     data = batch_file(args, atoms, batch)
     for _ in range(args.rounds):
-        for name, values in found.items():
-            values.append(1e3 / run(args, name, data)["train_ms_per_molecule"])
-    return {name: statistics.median(values) for name, values in found.items()}
+        for (plain, name), values in found.items():
+            values.append(1e3 / run(args, name, data, plain)["train_ms_per_molecule"])
+    return {p: {name: statistics.median(found[p, name]) for name in args.architectures} for p in (False, True)}
 
 
-def ratios_of(speeds: dict[str, float]) -> dict[str, float]:
-    """Return throughputs as ratios to pamnet."""
-    return {f"50-atom molecules trained per second: {n} / pamnet": v / speeds["pamnet"] for n, v in speeds.items()}
+def ratios_of(speeds: dict[str, float], plain: dict[str, float]) -> dict[str, float]:
+    """Return throughputs as ratios to pamnet, and to plain torch."""
+    what = "50-atom molecules trained per second"
+    found = {f"{what}: {name} / pamnet": speed / speeds["pamnet"] for name, speed in speeds.items()}
+    return found | {f"{what}: {name}, kernel / plain torch": speed / plain[name] for name, speed in speeds.items()}
 
 
 def exponents_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -132,12 +135,13 @@ def main() -> None:
         rows = [run(args, name, data) for data in files for name in args.architectures]
         check_memory(rows)
         speeds = throughput(args, MIDDLE, 2 if args.quick else MIDDLE_BATCH)
-    ratios = ratios_of(speeds)
+    ratios = ratios_of(speeds[False], speeds[True])
     content = {
         "machine": {**machine.describe(), "threads": args.threads, "device": machine.device(args.device)},
         "hyperparameters": args.architectures,
         "ratios": ratios,
-        "molecules_per_s": speeds,
+        "molecules_per_s": speeds[False],
+        "molecules_per_s_in_plain_torch": speeds[True],
         "exponents": exponents_of(rows),
         "rows": rows,
     }

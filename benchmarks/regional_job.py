@@ -32,6 +32,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     model = build_model(args.architecture, json.loads(args.hyperparameters), inputs=MoleculeSettings().inputs(TARGETS))
     model.fit_normalisation(MoleculeStatistics.of([data.to("cpu")]))
     model.to(args.device)
+    model.kernel = not args.plain
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
     scale = data.y.std(0).clamp(min=1e-3)
 
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--plain", action="store_true", help="plain torch, without the kernel")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as training does

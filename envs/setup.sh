@@ -60,11 +60,11 @@ conda_environments() {
   touch ".conda/.ready-$extras"
 }
 
-# The fused kernel, for this processor; without a compiler the models run in plain torch, several times slower.
+# The kernels, for this processor; without a compiler the models run in plain torch, several times slower.
 kernel() {
   local folder=$1 file sources=src/psigraph/models
   local ready="$folder/.ready-kernel-$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo | cksum | cut -d' ' -f1)"
-  for file in "$sources"/kernels/{build.py,pair_sum.cpp} "$sources"/equivariant.py; do
+  for file in "$sources"/kernels/{build.py,pair_sum.cpp,edge_sum.cpp} "$sources"/equivariant.py; do
     [ "$ready" -nt "$file" ] || { "$folder/bin/python" -m psigraph.models.kernels && touch "$ready"; return; }
   done
 }

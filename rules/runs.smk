@@ -49,8 +49,8 @@ def training_modules(experiment: str) -> list[str]:
     others = {settings for settings in ARCHITECTURES.values() if settings.family != family}
     foreign = {f"models/{settings.model.partition(':')[0]}.py" for settings in others}
     foreign |= {f"training/{settings.family}{part}.py" for settings in others for part in ("", "_family")}
-    own = {"delta": "models/kernels", "regional": "models/regional"}[family]
-    files = modules("models", own, "training", "graphs", "fields", "metrics", "stores")
+    own = ("models/regional",) if family == "regional" else ()
+    files = modules("models", "models/kernels", *own, "training", "graphs", "fields", "metrics", "stores")
     return [file for file in files if "/".join(Path(file).parts[-2:]) not in foreign]
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from common import ExactProducts, agree, both_precisions, descend
 from scipy.spatial.transform import Rotation
+from synthetic import needs_kernel
 from synthetic_molecules import (
     SETTINGS,
     SMILES,
@@ -180,6 +181,21 @@ class RegionalSuite(ExactProducts):
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all() and parameter.grad.abs().max() > 0, name
+
+    @needs_kernel
+    @both_precisions
+    def test_kernel_equals_plain_torch(self, dtype: torch.dtype) -> None:
+        """Predictions to 1e-5 and gradients to 1e-4 in float32, to 1e-12 and 1e-11 in float64."""
+        model, data = self.model(dtype), self.batch([*self.molecules(), *smallest()], dtype)
+        found = []
+        for model.kernel in (True, False):
+            labels = model(data).labels
+            labels = labels / model.target_scale
+            gradients = torch.autograd.grad(labels.sin().sum(), list(model.parameters()), allow_unused=True)
+            found.append((labels.detach(), torch.cat([g.flatten() for g in gradients if g is not None])))
+        tolerances = (1e-5, 1e-4) if dtype == torch.float32 else (1e-12, 1e-11)
+        for fast, slow, tolerance in zip(*found, tolerances, strict=True):
+            assert float((fast - slow).abs().max()) <= tolerance * max(1.0, float(slow.abs().max()))
 
     @pytest.mark.parametrize("objective", ["quantum", "contrast"])
     def test_learns_the_objective(self, objective: str) -> None:

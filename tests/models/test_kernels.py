@@ -248,7 +248,7 @@ def test_without_a_compiler_nothing_is_built_and_the_log_says_so(
 
 def test_a_compiler_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("CXX", "false")
-    assert build.build() is None and "the kernel did not compile" in caplog.text
+    assert build.build() is None and "the kernels did not compile" in caplog.text
 
 
 def test_library_of_another_processor_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,14 +260,14 @@ def test_library_of_another_processor_is_not_loaded(monkeypatch: pytest.MonkeyPa
         there = build.library_path()
         assert there != here and not there.exists()
         assert there.name.rsplit("-", 1)[0] == here.name.rsplit("-", 1)[0]
-        pair_sum._library.cache_clear()
+        build.library.cache_clear()
         assert not pair_sum.available(torch.device("cpu"), torch.float32)
         fast, slow = model_pair(torch.float32)
         data = batch(random_graphs(2))
         assert torch.equal(fast(data), slow(data))
     finally:
         build.library_path.cache_clear()
-        pair_sum._library.cache_clear()
+        build.library.cache_clear()
 
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
@@ -283,7 +283,7 @@ def test_build_makes_the_library_and_keeps_those_of_other_processors(tmp_path: P
     assert library.name in first.stderr
     source, other = library.name.rsplit("-", 1)[0], "0" * 12
     (folder / f"{source}-{other}.so").touch()
-    (folder / f"pair_sum-{other}-{other}.so").touch()
+    (folder / f"{build.NAME}-{other}-{other}.so").touch()
     library.unlink()
     subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=True)
     assert {p.name for p in folder.glob("*.so")} == {library.name, f"{source}-{other}.so"}

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.kernels.edge_sum import edge_sum
 from psigraph.models.regional.base import Encoding, RegionalModel
 from psigraph.models.regional.inputs import MoleculeInputs
 from psigraph.models.regional.pooling import gather, pool_mean
@@ -156,7 +157,7 @@ class LocalLayer(nn.Module):
         own = nn.functional.silu(both_directions(own, self.own(local.edges), i, j))  # (2B, D)
         other = nn.functional.silu(both_directions(other, self.other(local.edges), i, j))
         other = other * self.other_gate(local.edges).repeat(2, 1)
-        own = own.index_add(0, local.receiver, gather(other, local.other) * self.angle(local.angles))
+        own = own + edge_sum(self.angle(local.angles), other, local.receiver, local.other, len(own))
         messages = own * self.gate(local.edges).repeat(2, 1)
         return self.update(x.index_add(0, torch.cat([j, i]), messages), before)
 

@@ -1,10 +1,11 @@
 """Builds the kernels for this processor: `python -m psigraph.models.kernels`.
 
-The coefficients come from e3nn: `paths_header` writes them as the C++ header that the kernel includes. The library lies
-beside the sources under a name that depends on sources, coefficients and processor, so that a library built on another
-kind of machine or before a change is not found, instead of being wrong.
+The coefficients come from e3nn: `paths_header` writes them as the C++ header that pair_sum.cpp includes. The library
+lies beside the sources under a name that depends on sources, coefficients and processor, so that a library built on
+another kind of machine or before a change is not found, instead of being wrong.
 """
 
+import ctypes
 import hashlib
 import logging
 import os
@@ -25,7 +26,8 @@ from psigraph.models.equivariant import HARMONICS, NODE, PairTensorProduct
 log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER / "pair_sum.cpp"
+SOURCES = (FOLDER / "pair_sum.cpp", FOLDER / "edge_sum.cpp")
+NAME = "kernels"
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
 REMEDY = "python -m psigraph.models.kernels"
 
@@ -95,8 +97,15 @@ def _array(name: str, values: list[int]) -> str:
 @cache
 def library_path() -> Path:
     """Return where the library for this processor and source lies or would lie."""
-    source = _short_digest(SOURCE.read_text(), paths_header(), *FLAGS)
-    return FOLDER / f"pair_sum-{source}-{_short_digest(_processor())}.so"
+    source = _short_digest(*(path.read_text() for path in SOURCES), paths_header(), *FLAGS)
+    return FOLDER / f"{NAME}-{source}-{_short_digest(_processor())}.so"
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the library for this processor and source; None where it was not built."""
+    path = library_path()
+    return ctypes.CDLL(str(path)) if path.exists() else None
 
 
 def _short_digest(*texts: str) -> str:
@@ -112,22 +121,22 @@ def _processor() -> str:
 
 
 def build() -> Path | None:
-    """Compile the kernel and return its library, or None with a log line where there is no compiler or it fails."""
+    """Compile the kernels and return their library, or None with a log line where there is no compiler or it fails."""
     target = library_path()
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
-        log.info("no C++ compiler was found: DeltaCoupling runs in plain torch; with one, run: %s", REMEDY)
+        log.info("no C++ compiler was found: models run in plain torch; with one, run: %s", REMEDY)
         return None
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         (Path(folder) / "paths.h").write_text(paths_header())
         output = Path(folder) / target.name
-        command = [compiler, *FLAGS, "-I", folder, str(SOURCE), "-o", str(output)]
+        command = [compiler, *FLAGS, "-I", folder, *map(str, SOURCES), "-o", str(output)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            log.warning("the kernel did not compile: DeltaCoupling runs in plain torch\n%s", done.stderr[:2000])
+            log.warning("the kernels did not compile: models run in plain torch\n%s", done.stderr[:2000])
             return None
         os.replace(output, target)
-    for other in FOLDER.glob("pair_sum-*.so"):  # those for other processors stay
+    for other in FOLDER.glob(f"{NAME}-*.so"):  # those for other processors stay
         if other.name.split("-")[1] != target.name.split("-")[1]:
             other.unlink()
     return target
@@ -136,5 +145,5 @@ def build() -> Path | None:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if library_path().exists() or build():
-        log.info("the kernel of DeltaCoupling is built: %s", library_path().name)
+        log.info("the kernels are built: %s", library_path().name)
     return 0

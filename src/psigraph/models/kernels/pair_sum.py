@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from psigraph.models.equivariant import NODE, PairTensorProduct
-from psigraph.models.kernels.build import library_path
+from psigraph.models.kernels.build import library
 from psigraph.models.radial import Interpolation
 
 #: Columns that `Pairs.harmonics` must have beyond the last pair: the kernel reads whole vectors of 64 bytes.
@@ -57,14 +57,8 @@ def fused_pairs(nodes: Tensor, starts: Tensor, sh: Tensor, table: Interpolation 
 
 def available(device: torch.device, dtype: torch.dtype) -> bool:
     """Return whether the operator can compute on this device in this precision."""
-    kernel = {"cpu": _library, "cuda": _gpu_kernel}.get(device.type)
+    kernel = {"cpu": library, "cuda": _gpu_kernel}.get(device.type)
     return dtype in _TYPES and kernel is not None and kernel() is not None
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    path = library_path()
-    return ctypes.CDLL(str(path)) if path.exists() else None
 
 
 @cache
@@ -139,7 +133,7 @@ def _call(name: str, pairs: Pairs, arrays: list[Tensor]) -> None:
     check_layout(pairs, arrays)
     state, table, *_ = arrays
     graphs = pairs.starts.shape[1] - 1
-    function = getattr(_library(), f"psigraph_{name}_{_TYPES[state.dtype]}")
+    function = getattr(library(), f"psigraph_{name}_{_TYPES[state.dtype]}")
     sizes = [pairs.harmonics.shape[1], graphs, state.shape[0] - graphs, pairs.coefficients.shape[1], len(table)]
     function(
         *(ctypes.c_int64(size) for size in (*sizes, torch.get_num_threads())),

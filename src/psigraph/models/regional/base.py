@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.kernels import edge_sum
 from psigraph.models.regional.features import FeatureModel, Objective
 from psigraph.models.regional.inputs import MoleculeInputs
 from psigraph.models.regional.normalisation import GROUPS, MAX_Z, Baseline, MoleculeStatistics
@@ -76,6 +77,7 @@ class RegionalModel(FeatureModel):
         self.register_buffer("summed", torch.tensor(summed, dtype=torch.bool), persistent=False)
         self.heads = nn.ModuleList(Readout(dim, summed) for _ in range(readouts))
         self.objective_heads = nn.ModuleDict()
+        self.kernel = True  # use it where it was built
         self.log_scale = nn.Parameter(torch.zeros(targets))  # of losses weighted by uncertainty
         if self.own_objective == "quantum" and not (quantum_names(inputs.atoms) or quantum_names(inputs.bonds)):
             self.own_objective = None  # the graphs have no level of theory, so there is nothing to learn
@@ -95,8 +97,18 @@ class RegionalModel(FeatureModel):
 
     # prediction
 
+    def has_kernel(self, device: torch.device) -> bool:
+        """Return whether sums over edges have a kernel on a device, in this model's precision."""
+        return edge_sum.available(device, self.target_scale.dtype)
+
     def forward(self, batch: MoleculeBatch) -> RegionalOutput:
         """Return the predictions of a batch, or with another objective than properties what it asks for."""
+        if self.kernel:
+            with edge_sum.kernel():
+                return self._output(batch)
+        return self._output(batch)
+
+    def _output(self, batch: MoleculeBatch) -> RegionalOutput:
         if self._objective != "properties":
             nothing = self.target_scale.new_full((batch.num_graphs, len(self.inputs.targets)), torch.nan)
             loss, measures = self.objective_heads[self._objective](self, batch)

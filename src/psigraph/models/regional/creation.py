@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.kernels.edge_sum import edge_sum
 from psigraph.models.regional.features import FeatureModel
 from psigraph.models.regional.geometry import RadialBasis, displacement, envelope
 from psigraph.models.regional.pooling import centres, gather, inner_bonds, pool_mean
-from psigraph.models.regional.vectors import VectorProducts
+from psigraph.models.regional.vectors import VectorProducts, outer
 from psigraph.models.regional.weights import linear, network
 
 #: Classes of regions by the heaviest core atom: H, C, N, O, all others.
@@ -114,13 +115,15 @@ class RegionCreation(nn.Module):
     def _gather(self, pairs: Tensor, sent: Tensor, filters: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Return sums (ΣN, dim), (ΣN, 3, C) over pairs (P, 2) both ways; `direction` (P, 3) points to the second."""
         first, second = pairs.unbind(1)
-        scalars = sent.new_zeros(len(sent), self.dim)
-        vectors = sent.new_zeros(len(sent), 3, self.channels)
-        for to, of, sign in ((first, second, 1), (second, first, -1)):
-            scalar, weight = (filters * gather(sent, of)).split([self.dim, self.channels], 1)
-            scalars = scalars.index_add(0, to, scalar)
-            vectors = vectors.index_add(0, to, (sign * direction).unsqueeze(2) * weight.unsqueeze(1))
-        return scalars, vectors
+        ways = (first, second, len(sent)), (second, first, len(sent))
+        of_scalars, of_vectors = filters.split([self.dim, self.channels], 1)
+        scalar, column = sent.split([self.dim, self.channels], 1)
+        there, back = (edge_sum(of_scalars, scalar, *way) for way in ways)
+        if not self.channels:
+            return there + back, sent.new_zeros(len(sent), 3, 0)
+        turned, columns = outer(direction, of_vectors), column.repeat(1, 3)
+        forth, opposite = (edge_sum(turned, columns, *way) for way in ways)
+        return there + back, (forth - opposite).view(len(sent), 3, self.channels)
 
     def _bonds_inside(self, batch: MoleculeBatch, bonds: Tensor, count: int) -> Tensor:
         """Return the mean over bonds between two atoms of one region, (ΣR, dim)."""

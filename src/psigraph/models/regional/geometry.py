@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.kernels.edge_sum import edge_dot
 from psigraph.models.regional.pooling import gather
 from psigraph.models.regional.weights import linear
 
@@ -166,11 +167,13 @@ class RelativeEncoding(nn.Module):
         parts = [self.basis(_once(edges.distance, p)), _once(edges.invariants, p)]
         if self.one_way is None:
             return nn.functional.silu(_twice(self.both_ways(torch.cat(parts, 1)), p))
-        here = gather(receivers, _once(edges.receivers, p))  # (E - P, 3, C)
-        there = gather(senders, _once(edges.senders, p))
-        along = _once(edges.direction, p).unsqueeze(2)
-        near, far = (here * along).sum(1), (there * along).sum(1)  # (E - P, C)
-        same = self.both_ways(torch.cat([*parts, (here * there).sum(1)], 1))
+        here, there = _once(edges.receivers, p), _once(edges.senders, p)  # (E - P,)
+        receivers, senders, channels = receivers.flatten(1), senders.flatten(1), receivers.shape[2]
+        along = _once(edges.direction, p).repeat_interleave(channels, 1)  # (E - P, 3 C)
+        each = torch.arange(len(here), device=here.device)
+        near = edge_dot(receivers, along, here, each, channels)  # (E - P, C)
+        far = edge_dot(senders, along, there, each, channels)
+        same = self.both_ways(torch.cat([*parts, edge_dot(receivers, senders, here, there, channels)], 1))
         forth = same + self.one_way(torch.cat([near, far], 1))
         if not p:
             return nn.functional.silu(forth)

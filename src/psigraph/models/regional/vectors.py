@@ -2,9 +2,14 @@
 
 from torch import Tensor, nn
 
+from psigraph.models.kernels.edge_sum import edge_sum
 from psigraph.models.regional.geometry import Edges
-from psigraph.models.regional.pooling import gather, pool_sum
 from psigraph.models.regional.weights import AFTER_SILU, linear
+
+
+def outer(directions: Tensor, columns: Tensor) -> Tensor:
+    """Return the products (E, 3 C) of directions (E, 3) and columns (E, C), all columns of x first."""
+    return (directions.unsqueeze(2) * columns.unsqueeze(1)).flatten(1)
 
 
 class VectorPassing(nn.Module):
@@ -21,10 +26,12 @@ class VectorPassing(nn.Module):
 
     def forward(self, vectors: Tensor, sources: Tensor, edges: Edges, encoding: Tensor, count: int) -> Tensor:
         """Return (count, 3, C) for the receivers of edges, from the senders' vectors (S, 3, C) and states (S, dim)."""
-        factor = self.edge(encoding) * gather(self.sender(sources), edges.senders) * edges.envelope.unsqueeze(1)
-        along, passed = factor.unsqueeze(1).chunk(2, 2)  # (E, 1, C)
-        message = edges.direction.unsqueeze(2) * along + gather(vectors, edges.senders) * passed
-        return pool_sum(message, edges.receivers, count)
+        along, passed = (self.edge(encoding) * edges.envelope.unsqueeze(1)).chunk(2, 1)  # (E, C)
+        own, other = self.sender(sources).chunk(2, 1)  # (S, C)
+        ends = edges.receivers, edges.senders
+        told = edge_sum(outer(edges.direction, along), own.repeat(1, 3), *ends, count)
+        told = told + edge_sum(passed, (other.unsqueeze(1) * vectors).flatten(1), *ends, count)
+        return told.view(count, 3, -1)
 
 
 class VectorProducts(nn.Module):
