@@ -8,7 +8,7 @@ from common import both_precisions
 from synthetic import needs_kernel
 from torch import Tensor
 
-from psigraph.models.kernels.edge_sum import edge_dot, edge_sum, kernel
+from psigraph.models.kernels.edge_sum import edge_dot, edge_sum, kernel, pair_silu
 
 #: Groups and columns of each: with and without code of their own.
 SHAPES = [(64, 1), (8, 8), (16, 3), (4, 2), (2, 8), (5, 3), (1, 6)]
@@ -65,6 +65,43 @@ def test_plain_torch_equals_a_loop(groups: int, size: int) -> None:
         torch.testing.assert_close(edge_dot(left, values, *ends, groups), dots)
 
 
+def random_messages(pairs: int, width: int, dtype: torch.dtype, largest: float = 1.0) -> tuple[Tensor, ...]:
+    """Return nodes, shift, gate and pairs; arguments of SiLU go up to about `largest`."""
+    ends = torch.randint(0, RECEIVERS - 2, (pairs, 2), generator=torch.Generator().manual_seed(pairs))
+    nodes, *others = (
+        random(rows, n, dtype=dtype) for rows, n in ((RECEIVERS, 2 * width), (pairs, width), (pairs, width))
+    )
+    return (largest * nodes.detach()).requires_grad_(), *others, ends
+
+
+@needs_kernel
+@both_precisions
+@pytest.mark.parametrize("largest", [1.0, 1e3])
+@pytest.mark.parametrize(("pairs", "width"), [(0, 8), (1, 5), (90, 64)])
+def test_messages_of_the_kernel_equal_plain_torch(pairs: int, width: int, largest: float, dtype: torch.dtype) -> None:
+    tolerance = {torch.float32: 2e-6, torch.float64: 1e-14}[dtype]
+    *arrays, ends = random_messages(pairs, width, dtype, largest)
+    found = []
+    for use in (True, False):
+        with kernel() if use else nullcontext():
+            out = pair_silu(arrays[0], arrays[1], arrays[2], ends)
+        found.append((out, *torch.autograd.grad((out / largest).sin().sum(), arrays)))
+    for fast, slow in zip(*found, strict=True):
+        scale = float(slow.detach().abs().max()) if slow.numel() else 0.0
+        torch.testing.assert_close(fast, slow, rtol=0, atol=30 * tolerance * max(scale, 1.0))
+
+
+def test_messages_in_plain_torch_equal_a_loop() -> None:
+    nodes, shift, gate, pairs = random_messages(7, 3, torch.float64)
+    expected = torch.zeros(RECEIVERS, 3, dtype=torch.float64)
+    with torch.no_grad():
+        for p, pair in enumerate(pairs):
+            for r, s in (pair, pair.flip(0)):
+                x = nodes[r, :3] + nodes[s, 3:] + shift[p]
+                expected[r] += x / (1 + torch.exp(-x)) * gate[p]
+        torch.testing.assert_close(pair_silu(nodes, shift, gate, pairs), expected)
+
+
 @needs_kernel
 def test_rows_of_a_wider_array_and_expanded_gradients() -> None:
     """Parts of a split have rows that do not touch; the gradient of a sum has no rows at all."""
@@ -97,7 +134,11 @@ def test_any_number_of_threads_gives_the_same_bytes() -> None:
     try:
         for threads in (1, 2, 7):
             torch.set_num_threads(threads)
-            found.append(results(8, 4, 300, torch.float32, True))
+            *arrays, ends = random_messages(90, 12, torch.float32)
+            with kernel():
+                messages = pair_silu(arrays[0], arrays[1], arrays[2], ends)
+            gradients = torch.autograd.grad(messages.sin().sum(), arrays)
+            found.append([*results(8, 4, 300, torch.float32, True), messages, *gradients])
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
-from psigraph.models.kernels.edge_sum import edge_sum
+from psigraph.models.kernels.edge_sum import edge_sum, pair_silu
 from psigraph.models.regional.base import Encoding, RegionalModel
 from psigraph.models.regional.inputs import MoleculeInputs
 from psigraph.models.regional.pooling import gather, pool_mean
@@ -127,12 +127,7 @@ class GlobalLayer(nn.Module):
     def forward(self, x: Tensor, edges: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return states (N, D), output and score (N, K); edges (P, D) and pairs (P, 2) stand once."""
         before, x = x, self.first(x)
-        i, j = pairs.unbind(1)
-        to_i, from_i, to_j, from_j = both_ends(self.nodes(x), i, j)
-        edge, gate = self.edges(edges), self.gate(edges)
-        messages = [nn.functional.silu(to_i + from_j + edge) * gate, nn.functional.silu(to_j + from_i + edge) * gate]
-        x = x.index_add(0, i, messages[0]).index_add(0, j, messages[1])
-        return self.update(x, before)
+        return self.update(x + pair_silu(self.nodes(x), self.edges(edges), self.gate(edges), pairs), before)
 
 
 class LocalLayer(nn.Module):
@@ -162,16 +157,9 @@ class LocalLayer(nn.Module):
         return self.update(x.index_add(0, torch.cat([j, i]), messages), before)
 
 
-def both_ends(nodes: Tensor, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return A x_i, B x_i, A x_j, B x_j, each (P, D), of node parts (N, 2D) = [A x, B x]."""
-    to_i, from_i = gather(nodes, i).chunk(2, 1)
-    to_j, from_j = gather(nodes, j).chunk(2, 1)
-    return to_i, from_i, to_j, from_j
-
-
 def both_directions(nodes: Tensor, edges: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    """Return A x_target + B x_source + C e (2B, D) of edges i -> j, then j -> i."""
-    to_i, from_i, to_j, from_j = both_ends(nodes, i, j)
+    """Return A x_target + B x_source + C e (2B, D) of edges i -> j, then j -> i, of node parts (N, 2D) = [A x, B x]."""
+    (to_i, from_i), (to_j, from_j) = gather(nodes, i).chunk(2, 1), gather(nodes, j).chunk(2, 1)
     return torch.cat([to_j + from_i + edges, to_i + from_j + edges])
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.graphs.molecule_batch import MoleculeBatch
+from psigraph.models.kernels.edge_sum import pair_silu
 from psigraph.models.regional.base import Encoding, Objective, RegionalModel
 from psigraph.models.regional.creation import RegionCreation, Regions
 from psigraph.models.regional.geometry import INVARIANTS, Edges, RadialBasis, displacement, make_edges
@@ -79,7 +80,7 @@ class Ways:
     """The ways of messages: both directions of every bond, between the regions its atoms are the cores of."""
 
     edges: Edges  # 2ΣB, the bonds one way and then the other
-    bonds: Tensor  # (2ΣB,) int64
+    bonds: Tensor  # (ΣB, 2) int64, the two regions
     said: Tensor  # (ΣB, dim + Q) the approximator's outputs
     order: Tensor  # (2ΣB,) the predicted bond order
     encoding: Tensor  # (2ΣB, ENCODING) of the approximator's outputs
@@ -96,12 +97,8 @@ class OrbitalMessages(nn.Module):
 
     def forward(self, states: Tensor, ways: Ways) -> Tensor:
         """Return what the regions with states (ΣR, dim) are told (ΣR, dim)."""
-        asking, telling = self.ends(states).chunk(2, 1)
-        factor, shift = gather(self.orbitals(ways.said), ways.bonds).chunk(2, 1)
-        message = factor * nn.functional.silu(
-            gather(asking, ways.edges.receivers) + gather(telling, ways.edges.senders) + shift
-        )
-        told: Tensor = self.take(pool_sum(message, ways.edges.receivers, len(states)))
+        factor, shift = self.orbitals(ways.said).chunk(2, 1)
+        told: Tensor = self.take(pair_silu(self.ends(states), shift, factor, ways.bonds))
         return told
 
 
@@ -231,7 +228,7 @@ class WavefunctionMessages(RegionalModel):
         ends = torch.cat([first, second]), torch.cat([second, first])
         edges = make_edges(*ends, (place, place), place.new_zeros(2 * count, INVARIANTS), pairs=count)
         said = torch.cat([orbitals.hidden, orbitals.quantities], 1)
-        bonds = torch.arange(count, device=first.device).repeat(2)
+        bonds = torch.stack([first, second], 1)
         return Ways(edges, bonds, said, self.bond_order(orbitals).repeat(2), self.encoding(said).repeat(2, 1))
 
     def bond_order(self, orbitals: Orbitals) -> Tensor:

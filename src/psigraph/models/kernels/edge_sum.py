@@ -1,7 +1,7 @@
-"""What rows that edges join do together: sums of products over a row's edges, and dot products along edges.
+"""What rows that edges join do together: sums over a row's edges, dot products along edges, sums of gated messages.
 
-Each is the gradient of the other, so both can be differentiated any number of times. In C++ nothing of the size of the
-edges times the columns is written down; in plain torch it is, several times over.
+The first two are each other's gradient, so they can be differentiated any number of times. In C++ nothing of the size
+of the edges times the columns is written down; in plain torch it is, several times over.
 
 Legend: E edges from a sender to a receiver, R rows that receive and S that send; a row has d columns of each of G
 groups, in the order (d, G).
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from psigraph.models.kernels.build import library
 
@@ -63,6 +64,21 @@ def edge_dot(left: Tensor, right: Tensor, receivers: Tensor, senders: Tensor, gr
     return product if groups == left.shape[1] else product @ _columns(groups, left).T
 
 
+def pair_silu(nodes: Tensor, shift: Tensor, gate: Tensor, pairs: Tensor) -> Tensor:
+    """Return the sums (N, D) of the messages silu(A x_i + B x_j + shift_p) ⊙ gate_p to i, both ways along pairs (P, 2).
+
+    nodes (N, 2 D) holds A x and B x of every node; shift and gate (P, D) stand once for a pair.
+    """
+    if _by_kernel(nodes, shift) and gate.dtype == shift.dtype:
+        found: Tensor = _Silu.apply(nodes, shift, gate, pairs)
+        return found
+    i, j = pairs.unbind(1)
+    (to_i, from_i), (to_j, from_j) = (nodes.index_select(0, ends).chunk(2, 1) for ends in (i, j))
+    silu = torch.nn.functional.silu
+    out = nodes.new_zeros(len(nodes), gate.shape[1])
+    return out.index_add(0, i, silu(to_i + from_j + shift) * gate).index_add(0, j, silu(to_j + from_i + shift) * gate)
+
+
 def _columns(groups: int, like: Tensor) -> Tensor:
     """Return the matrix (G, d G) that gives each group's number to its columns."""
     one = torch.eye(groups, dtype=like.dtype, device=like.device)
@@ -79,7 +95,7 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, factor: Tensor, values: Tensor, receivers: Tensor, senders: Tensor, count: int) -> Tensor:
         ctx.save_for_backward(factor, values, receivers, senders)
         out = values.new_zeros(count, values.shape[1])
-        _call("sum", factor.shape[1], values.shape[1], (receivers, senders), (factor, values, out))
+        _edge_call("edge_sum", factor.shape[1], values.shape[1], (receivers, senders), (factor, values, out))
         return out
 
     @staticmethod
@@ -97,7 +113,7 @@ class _Dot(torch.autograd.Function):
     def forward(ctx: Any, left: Tensor, right: Tensor, receivers: Tensor, senders: Tensor, groups: int) -> Tensor:
         ctx.save_for_backward(left, right, receivers, senders)
         out = left.new_zeros(len(receivers), groups)
-        _call("dot", groups, left.shape[1], (receivers, senders), (left, right, out))
+        _edge_call("edge_dot", groups, left.shape[1], (receivers, senders), (left, right, out))
         return out
 
     @staticmethod
@@ -110,15 +126,36 @@ class _Dot(torch.autograd.Function):
         )
 
 
-def _call(name: str, groups: int, columns: int, ends: tuple[Tensor, Tensor], arrays: tuple[Tensor, ...]) -> None:
+class _Silu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, nodes: Tensor, shift: Tensor, gate: Tensor, pairs: Tensor) -> Tensor:
+        ctx.save_for_backward(nodes, shift, gate, pairs)
+        out = nodes.new_zeros(len(nodes), gate.shape[1])
+        _call("pair_silu", (len(pairs), gate.shape[1]), (pairs,), (nodes, shift, gate, out))
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        nodes, shift, gate, pairs = ctx.saved_tensors
+        found = [torch.zeros_like(array, memory_format=torch.contiguous_format) for array in (nodes, shift, gate)]
+        _call("pair_silu_backward", (len(pairs), gate.shape[1]), (pairs,), (nodes, shift, gate, grad, *found))
+        return *found, None
+
+
+def _edge_call(name: str, groups: int, columns: int, ends: tuple[Tensor, Tensor], arrays: tuple[Tensor, ...]) -> None:
     """Call the C++ function of that name; the last array takes the result."""
     if columns % max(groups, 1):
         raise ValueError(f"{groups} groups do not divide {columns} columns")
+    _call(name, (len(ends[0]), len(arrays[-1]), groups, columns // max(groups, 1)), ends, arrays)
+
+
+def _call(name: str, sizes: tuple[int, ...], indices: tuple[Tensor, ...], arrays: tuple[Tensor, ...]) -> None:
+    """Call the C++ function of that name: with sizes, threads, strides of rows, indices and arrays."""
     rows = [array if array.stride(-1) == 1 else array.contiguous() for array in arrays]
-    receivers, senders = (end.contiguous() for end in ends)
-    sizes = [len(receivers), len(rows[-1]), groups, columns // max(groups, 1), torch.get_num_threads()]
-    function = getattr(library(), f"psigraph_edge_{name}_{_TYPES[rows[0].dtype]}")
+    places = [index.contiguous() for index in indices]
+    function = getattr(library(), f"psigraph_{name}_{_TYPES[rows[0].dtype]}")
     function(
-        *(ctypes.c_int64(size) for size in (*sizes, *(array.stride(0) for array in rows))),
-        *(ctypes.c_void_p(array.data_ptr()) for array in (receivers, senders, *rows)),
+        *(ctypes.c_int64(size) for size in (*sizes, torch.get_num_threads(), *(array.stride(0) for array in rows))),
+        *(ctypes.c_void_p(array.data_ptr()) for array in (*places, *rows)),
     )
