@@ -152,6 +152,7 @@ def _edge_call(name: str, groups: int, columns: int, ends: tuple[Tensor, Tensor]
 
 def _call(name: str, sizes: tuple[int, ...], indices: tuple[Tensor, ...], arrays: tuple[Tensor, ...]) -> None:
     """Call the C++ function of that name: with sizes, threads, strides of rows, indices and arrays."""
+    assert len({array.dtype for array in arrays}) == 1 and len({len(index) for index in indices}) == 1
     rows = [array if array.stride(-1) == 1 else array.contiguous() for array in arrays]
     places = [index.contiguous() for index in indices]
     function = getattr(library(), f"psigraph_{name}_{_TYPES[rows[0].dtype]}")
