@@ -182,6 +182,19 @@ class RegionalSuite(ExactProducts):
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all() and parameter.grad.abs().max() > 0, name
 
+    def test_large_molecules_stay_finite_where_vectors_grow(self) -> None:
+        """What multiplies vectors in every step may not make them grow like a tower of powers: float32 overflows."""
+        model = self.model(torch.float32)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "passing" in name:
+                    parameter.mul_(10)
+        data = self.batch(molecules(0, ("CC(C)CC(CC(C)C)CC(CCC(C)CC(C)C)CC(CC(C)C)CCCCCCC",)), torch.float32)
+        labels = model(data).labels
+        labels.sum().backward()
+        assert bool(torch.isfinite(labels).all())
+        assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None)
+
     @needs_kernel
     @both_precisions
     def test_kernel_equals_plain_torch(self, dtype: torch.dtype) -> None:

@@ -15,7 +15,11 @@ from psigraph.models.regional.geometry import INVARIANTS, RadialBasis, RelativeE
 from psigraph.models.regional.joining import Join, Plan
 from psigraph.models.regional.pooling import gather, pool_sum
 from psigraph.models.regional.tiers import CHANNELS, ENCODING, Items, Surroundings, TierLayer
+from psigraph.models.regional.vectors import bent
 
+#: Vectors stay below this from level to level: products of theirs are in what the next ones are multiplied by, so that
+#: their growth would be that of a tower of powers. Trained ones are of length 0.5 to 4.
+_LONGEST = 20.0
 #: Columns of `Edges.invariants` for one hop, and for the number of bonds (as log(1 + n)).
 _ONE_HOP, _BONDS = 0, 6
 
@@ -164,4 +168,4 @@ class LevelPass(nn.Module):
         items = Items(level.states, level.vectors)
         items = self.layer(items, items, {"neighbour": Surroundings(edges, encoding)}, level.quantum)
         bonds = encoding.view(2, len(first), ENCODING).mean(0)
-        return replace(level, states=items.states, vectors=items.vectors, bonds=bonds)
+        return replace(level, states=items.states, vectors=bent(items.vectors, _LONGEST), bonds=bonds)

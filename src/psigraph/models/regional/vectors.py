@@ -12,6 +12,11 @@ def outer(directions: Tensor, columns: Tensor) -> Tensor:
     return (directions.unsqueeze(2) * columns.unsqueeze(1)).flatten(1)
 
 
+def bent(vectors: Tensor, longest: float) -> Tensor:
+    """Return vectors (X, 3, C) with lengths l / √(1 + l² / longest²) in their directions; short ones hardly change."""
+    return vectors * (1 + vectors.square().sum(1, keepdim=True) / longest**2).rsqrt()
+
+
 class VectorPassing(nn.Module):
     """Σ_j c_ij (a_ij n_ij + b_ij V_j), a and b products of an edge's encoding and its sender's state.
 
