@@ -84,7 +84,7 @@ def plot_board(table: pd.DataFrame, path: Path) -> None:
         name_rows(axes, labels, shown=True)
         axes.grid(visible=False)
         axes.tick_params(length=0)
-        fig.colorbar(drawn, ax=axes, label="MAE / MAE of the composition", shrink=0.7)
+        fig.colorbar(drawn, ax=axes, shrink=0.9).set_label("MAE / composition's", fontsize=9)
         fig.suptitle("Test MAE, mean and SD over seeds", x=0.01, ha="left", fontsize=12)
 
 
