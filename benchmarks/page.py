@@ -1,4 +1,7 @@
-"""Writes docs/performance.md and its plot from the benchmarks' files: python benchmarks/page.py [--folder DIR]."""
+"""Writes docs/performance.md and its plots from the benchmarks' files: python benchmarks/page.py [--folder DIR].
+
+A benchmark without results keeps the section it has.
+"""
 
 import argparse
 import json
@@ -28,30 +31,36 @@ BENCHMARKS = {
 }
 
 
-def page(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the page of the benchmarks that have results."""
-    lines = ["# Performance", "", "Written by `make benchmarks`. Every ratio is of two figures of one run.", ""]
-    lines += ["![cost against size](performance.svg)", ""]
-    for name, text in BENCHMARKS.items():
-        if name not in results:
-            continue
-        machine = results[name]["machine"]
-        where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
-        where += f", {machine['threads']} threads" if "threads" in machine else ""
-        where += f", on {machine['device']}" if machine.get("device", "cpu") != "cpu" else ""
-        lines += [f"## {name}", "", text, "", f"Measured on {where}.", ""]
-        if name == "delta_step":
-            lines += [*steps(results[name]["rows"]), ""]
-            continue
-        if name == "regional":
-            lines += ["![cost of architectures](performance_regional.svg)", "", *architectures(results[name]), ""]
-            continue
-        if name == "graph_build":
-            lines += [*builds(results[name]["figures"]), ""]
+def page(results: Mapping[str, Mapping[str, Any]], earlier: Mapping[str, str]) -> str:
+    """Return the page: sections of the benchmarks that have results, and `earlier` ones of the others."""
+    head = "# Performance\n\nWritten by `make benchmarks`. Every ratio is of two figures of one run.\n"
+    sections = {**earlier, **{name: section(name, found) for name, found in results.items()}}
+    plot = "![cost against size](performance.svg)\n"
+    return "\n".join([head, plot, *(sections[name] for name in BENCHMARKS if name in sections)])
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """Return the sections of a page, by benchmark."""
+    found = ["## " + part for part in text.split("\n## ")[1:]]
+    return {part.split()[1]: part.rstrip("\n") + "\n" for part in found}
+
+
+def section(name: str, found: Mapping[str, Any]) -> str:
+    """Return the section of one benchmark: what it measures, on which machine, and its figures."""
+    machine = found["machine"]
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+    where += f", {machine['threads']} threads" if "threads" in machine else ""
+    where += f", on {machine['device']}" if machine.get("device", "cpu") != "cpu" else ""
+    lines = [f"## {name}", "", BENCHMARKS[name], "", f"Measured on {where}.", ""]
+    if name == "delta_step":
+        lines += steps(found["rows"])
+    elif name == "regional":
+        lines += ["![cost of architectures](performance_regional.svg)", "", *architectures(found)]
+    else:
+        lines += [*builds(found["figures"]), ""] if name == "graph_build" else []
         lines += ["| ratio | |", "|---:|---|"]
-        lines += [f"| {_short(value)} | {key} |" for key, value in results[name]["ratios"].items()]
-        lines.append("")
-    return "\n".join(lines)
+        lines += [f"| {_short(value)} | {key} |" for key, value in found["ratios"].items()]
+    return "\n".join([*lines, ""])
 
 
 def steps(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -160,13 +169,16 @@ def main() -> None:
     results = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
     missing = [name for name in BENCHMARKS if name not in results]
     if missing:
-        print(f"no results of {', '.join(missing)} in {args.folder}; run: make benchmarks")
+        print(f"no results of {', '.join(missing)} in {args.folder}, what the page says of them stays; make benchmarks")
     args.docs.mkdir(parents=True, exist_ok=True)
-    (args.docs / "performance.md").write_text(page(results), encoding="utf-8")
-    plot(results, args.docs / "performance.svg")
+    written = args.docs / "performance.md"
+    earlier = sections_of(written.read_text(encoding="utf-8")) if written.exists() else {}
+    written.write_text(page(results, earlier), encoding="utf-8")
+    if {"delta_step", "graph_build"} <= results.keys():
+        plot(results, args.docs / "performance.svg")
     if "regional" in results:
         plot_architectures(results["regional"], args.docs / "performance_regional.svg")
-    print(f"wrote {args.docs / 'performance.md'}")
+    print(f"wrote {written}")
 
 
 if __name__ == "__main__":
