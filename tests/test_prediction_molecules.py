@@ -1,6 +1,7 @@
 """Predictions for new molecules from XYZ, SDF and SMILES files, with models of the family regional."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent / "training"))
 
-from regional_runs import molecule_settings, molecules, regional_settings, write_molecule_shards
+from regional_runs import LABELS, molecule_settings, molecules, regional_settings, write_molecule_shards
 
 from psigraph.graphs.molecule_dataset import MoleculeDataset
 from psigraph.prediction import PredictionError, predict, rejected_path
@@ -118,3 +119,26 @@ def test_pretrained_encoder_predicts_nothing(shards: list[Path], tmp_path: Path)
     path = train_run(shards, tmp_path / "run", experiment="e", architecture="pamnet", seed=0, settings=settings)
     with pytest.raises(PredictionError, match="learned the objective contrast, which predicts no property"):
         predict([path], tmp_path / "a.smi", tmp_path / "out.csv")
+
+
+def test_relative_target_counts_from_the_mean_of_the_molecules_structures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trained, and predicted for conformers of one molecule; what is alone has none."""
+    labels = (replace(LABELS[0], relative=True), *LABELS[1:])
+    paths = write_molecule_shards(tmp_path, molecule_settings(**GEOMETRY, level_name=""), labels=labels)
+    settings = regional_settings(epochs=1, graphset=GEOMETRY, targets=TARGETS)
+    path = train_run(paths, tmp_path / "run", experiment="e", architecture="pamnet", seed=0, settings=settings)
+    given = [structure for structure in molecules() if structure.group in ("CCO", "NC=O")][:3]
+    for structure in given:
+        (tmp_path / "new").mkdir(exist_ok=True)
+        (tmp_path / "new" / f"{structure.id}.xyz").write_text(xyz(structure))
+    found = predict([path], tmp_path / "new", tmp_path / "out.csv")[0].set_index("id")
+    data = MoleculeDataset(paths, targets=TARGETS)
+    chosen = [list(data.ids).index(structure.id) for structure in given]
+    with torch.inference_mode():
+        raw = load_model(path).model(data.batch(chosen)).labels.numpy()
+    u0 = found["u0"].loc[[structure.id for structure in given]].to_numpy()
+    np.testing.assert_allclose(u0[:2], raw[:2, 1] - raw[:2, 1].mean(), atol=1e-4)
+    assert np.isnan(u0[2]) and found["gap"].notna().all()
+    assert "1 of 3 structures are alone of their molecule" in caplog.text

@@ -39,10 +39,17 @@ def mae_relative(predicted: Values, reference: Values, groups: np.ndarray) -> tu
     return (float(differences[known].mean()) if known.any() else math.nan), int(known.sum())
 
 
-def within_groups(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return values (n,) minus the mean of their group; NaN for a value that is alone in its group."""
-    _, group, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
-    means = np.bincount(group, weights=values, minlength=len(sizes)) / sizes
+def within_groups(
+    values: np.ndarray, groups: Sequence[str] | np.ndarray, known: np.ndarray | None = None
+) -> np.ndarray:
+    """Return values (n,) minus the mean of their group; NaN where fewer than two of the group are known.
+
+    known: (n,) bool, which values the means are of; by default those that are not NaN.
+    """
+    known = np.isfinite(values) if known is None else known
+    _, group = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(group, weights=known)
+    means = np.bincount(group, weights=np.where(known, values, 0)) / np.maximum(sizes, 1)
     return np.where(sizes[group] > 1, values - means[group], np.nan)
 
 

@@ -76,7 +76,7 @@ def test_a_shard_says_what_it_is(folder):
     assert set(shard.columns) == {field.name for field in MOLECULE_FIELDS}
     for field in MOLECULE_FIELDS:
         assert shard.columns[field.name].unit == field.unit
-    assert shard.settings["labels"] == [["u0", "eV", True], ["gap", "eV", False]]
+    assert shard.settings["labels"] == [["u0", "eV", True, False], ["gap", "eV", False, False]]
     assert shard.attributes["region_cutoff"] == 6.0 and shard.attributes["family"] == "regional"
     assert "ring_size (2) [1]" in shard.attributes["atom_features"]
     assert shard["n_heavy"].tolist() == [6, 9, 5, 4] and shard["charge"].tolist() == [0, 0, 0, -1]
@@ -250,7 +250,7 @@ def test_labels_of_several_datasets_stand_side_by_side(folder, tmp_path, structu
     np.testing.assert_array_equal(shards["y"][[0, 8]], [[-40, np.nan, np.nan], [8, np.nan, 7]])
     assert shards["ids"][8] == "e/O"
     clash = structures_file(tmp_path / "f.h5", structures[:1], [Label("u0", "hartree", True), LABELS[1]])
-    with pytest.raises(StoreError, match="label u0 of dataset f is in 'hartree' and extensive, but in 'eV' and ext"):
+    with pytest.raises(StoreError, match="label u0 of dataset f is in 'hartree', extensive and not relative, but in 'eV', ext"):
         build_shard({"d": folder / "d.h5", "f": clash}, {}, tmp_path / "t.h5", tmp_path / "t.csv", SETTINGS)
 
 

@@ -51,3 +51,16 @@ def test_orders_are_those_of_a_shuffle(n):
     assert stats.kstest((rising - (n - 1) / 2 + 0.0) / np.sqrt((n + 1) / 12), "norm").pvalue > 1e-4
     places = stats.chisquare(np.bincount(orders[:, 0] * 10 // n, minlength=10))  # where the first one comes from
     assert places.pvalue > 1e-3
+
+
+def test_numbers_stand_side_by_side_in_a_random_order():
+    numbers = np.random.default_rng(0).integers(0, 40, 300)
+    order = EpochOrder(300, 1, 2).together(numbers)
+    assert np.array_equal(np.sort(order), np.arange(300))
+    changes = np.flatnonzero(np.diff(numbers[order])) + 1
+    first = numbers[order][[0, *changes]]
+    assert len(first) == len(set(first)) == len(set(numbers)) and not np.array_equal(first, np.sort(first))
+    for members in np.split(order, changes):
+        assert len(members) < 4 or not np.array_equal(members, np.sort(members))
+    assert not np.array_equal(order, EpochOrder(300, 1, 3).together(numbers))
+    assert np.array_equal(EpochOrder(300, 1, 2).together(np.arange(300)), EpochOrder(300, 1, 2)(np.arange(300)))

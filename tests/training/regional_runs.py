@@ -1,5 +1,6 @@
 """Small runs of the family regional: shards of molecules with made-up features, and the JSON of a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,18 @@ def molecule_settings(**changes: Any) -> MoleculeSettings:
 
 
 def write_molecule_shards(
-    folder: Path, settings: MoleculeSettings, shards: int = 2, seed: int = 0, known: bool = True
+    folder: Path,
+    settings: MoleculeSettings,
+    shards: int = 2,
+    seed: int = 0,
+    known: bool = True,
+    labels: Sequence[Label] = LABELS,
 ) -> list[Path]:
     """Write the molecules with random features as the shards of a graphset; without those of a level if not `known`."""
     structures = molecules(seed)
     paths = []
     for number in range(shards):
-        part = concatenate(structures[number::shards], "hartree", label_specs=LABELS)
+        part = concatenate(structures[number::shards], "hartree", label_specs=labels)
         values = random_values(part, settings, seed=number)
         if not known:
             levels = settings.needed("psi4", "pyscf")
@@ -78,7 +84,7 @@ def write_molecule_shards(
         paths.append(folder / f"{number}.h5")
         most = int(part.n_atoms.max())
         with ShardWriter(
-            paths[-1], settings, most_atoms=most, name="molecules", shard=number, shards=shards, labels=LABELS
+            paths[-1], settings, most_atoms=most, name="molecules", shard=number, shards=shards, labels=labels
         ) as writer:
             writer.append(Block(columns, graphs.counts, []))
             writer.finish()

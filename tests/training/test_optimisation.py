@@ -31,6 +31,10 @@ class Rows:
     global_size: int = 0
 
     @property
+    def index(self) -> Tensor:
+        return torch.arange(len(self.x))
+
+    @property
     def num_graphs(self) -> int:
         return len(self.x)
 
@@ -50,7 +54,7 @@ class TwoTargets(Task):
     def outcome(self, output: Tensor, batch: Rows) -> tuple[Tensor, Tensor]:
         return output, batch.y
 
-    def evaluate(self, predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    def evaluate(self, predicted: np.ndarray, reference: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         first, second = np.abs(predicted - reference).mean(0)
         return {"mae": float(first), "mae_second": float(second)}
 

@@ -19,8 +19,8 @@ class Contrastive(RegionalModel):
     own_objective = "contrast"
 
 
-def model(cls: type[RegionalModel] = RegionalModel) -> RegionalModel:
-    targets = (Target("u0", "eV", True), Target("gap", "eV", False), Target("cv", "cal/(mol K)", True))
+def model(cls: type[RegionalModel] = RegionalModel, relative: bool = False) -> RegionalModel:
+    targets = (Target("u0", "eV", True), Target("gap", "eV", False), Target("cv", "cal/(mol K)", True, relative))
     inputs = MoleculeInputs(targets, (), (), (), (), cutoff=5.0, region_cutoff=10.0)
     made = cls(inputs, dim=4, quantum=False, intensive="mean").double()
     made.target_scale.copy_(torch.tensor(SCALES))
@@ -103,15 +103,15 @@ def test_metrics_are_per_target_and_their_mean_in_scales() -> None:
     assert task.metrics == {"mae": "", "mae_u0": "eV", "mae_gap": "eV", "mae_cv": "cal/(mol K)"}
     errors = np.abs(predicted.detach().numpy() - y.numpy())
     expected = np.nanmean(errors, 0)
-    found = task.evaluate(predicted.detach().numpy(), y.numpy())
+    found = task.evaluate(predicted.detach().numpy(), y.numpy(), np.arange(30))
     assert [found[f"mae_{name}"] for name in ("u0", "gap", "cv")] == pytest.approx(expected.tolist())
     assert found["mae"] == pytest.approx((expected / SCALES).mean())
     y[:, 1] = torch.nan  # nothing known in the validation set
-    left = task.evaluate(predicted.detach().numpy(), y.numpy())
+    left = task.evaluate(predicted.detach().numpy(), y.numpy(), np.arange(30))
     assert set(left) == {"mae", "mae_u0", "mae_cv"}
     assert left["mae"] == pytest.approx((expected / SCALES)[[0, 2]].mean())
     with pytest.raises(ValueError, match="no molecule of the validation set has any of the targets"):
-        task.evaluate(predicted.detach().numpy(), np.full((30, 3), np.nan))
+        task.evaluate(predicted.detach().numpy(), np.full((30, 3), np.nan), np.arange(30))
 
 
 @pytest.mark.parametrize(
@@ -150,5 +150,29 @@ def test_objective_of_a_pretraining() -> None:
     assert float(task.loss(output, batch(torch.empty(2, 0)), 2)) == 2.0
     predicted, reference = task.outcome(output, batch(torch.empty(2, 0)))
     assert predicted.shape == (2, 2) and reference.shape == (2, 0)
-    assert task.evaluate(predicted.numpy(), reference.numpy()) == {"loss": 2.0, "accuracy": 0.75}
+    assert task.evaluate(predicted.numpy(), reference.numpy(), np.arange(2)) == {"loss": 2.0, "accuracy": 0.75}
     assert list(ObjectiveTask(model(), "quantum").metrics) == ["loss"]
+
+
+def test_relative_target_is_learned_up_to_a_constant_for_each_molecule() -> None:
+    predicted, y = values(12, missing=0.1)
+    molecules, rows = np.array([5, 5, 7, 7, 7, 9]), torch.tensor([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])
+    y[0] = y[2] = torch.nan
+    task = RegionalTask(model(relative=True), known_of(y), molecule_of_row=molecules)
+    found = task.loss(RegionalOutput(predicted), SimpleNamespace(y=y, index=rows), 12)
+    residuals = predicted.detach() - y
+    for molecule in (5, 7, 9):
+        own = torch.from_numpy(molecules)[rows] == molecule
+        residuals[own, 2] -= residuals[own, 2].nanmean()
+    expected = slow_mean(torch.where(torch.isfinite(residuals), residuals, 0.0), 0 * y, [1 / 3] * 3)
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-12)
+    shifted = predicted.detach() + torch.tensor([[0, 0, 100.0]]) * rows.div(2, rounding_mode="floor").eq(0)[:, None]
+    again = task.loss(RegionalOutput(shifted), SimpleNamespace(y=y, index=rows), 12)
+    assert float(again.detach()) == pytest.approx(expected, rel=1e-12)
+    found.backward()
+    assert predicted.grad is not None and abs(float(predicted.grad[:, 2].sum())) < 1e-12
+    mae = task.evaluate(predicted.detach().numpy(), y.numpy(), rows.numpy())["mae_cv"]
+    errors = residuals[residuals[:, 2].abs() > 0, 2].abs()  # one that alone of its molecule is known has no metric
+    assert 3 < len(errors) < 10 and mae == pytest.approx(float(errors.mean()))
+    with pytest.raises(ValueError, match="cv is relative: molecule_of_row must be given"):
+        RegionalTask(model(relative=True), known_of(y))

@@ -89,6 +89,7 @@ class Property(Section):
 
     unit: str = Field(description="its unit, as reports show it; `1` for none")
     extensive: bool = Field(False, description="whether it grows with the molecule, as an energy does")
+    relative: bool = Field(False, description="whether only differences between structures of one molecule count")
 
 
 #: Columns of a table of molecules that say what the molecule is.

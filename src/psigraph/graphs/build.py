@@ -139,7 +139,8 @@ def joined_labels(stores: Mapping[str, StructureFile]) -> tuple[Label, ...]:
 
 
 def _kind(label: Label) -> str:
-    return f"{label.unit!r} and {'extensive' if label.extensive else 'not extensive'}"
+    kinds = ("extensive" if label.extensive else "not extensive", "relative" if label.relative else "not relative")
+    return f"{label.unit!r}, {' and '.join(kinds)}"
 
 
 class _Source:

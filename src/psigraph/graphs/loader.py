@@ -130,9 +130,10 @@ def make_loader(
 ) -> GraphLoader[AnyBatch]:
     """Return a loader of the dataset's batches, in an order that depends on (seed, epoch) alone, else in rising order.
 
+    Samples of one number in `dataset.side_by_side` stand side by side in it.
     `batch_size` counts graphs over all of `world_size` processes; process `rank` gets its share of every batch (see
     `Plan`), and None where that is empty. `overrides` replace some of `loader_settings(device_type)`. Raises ValueError
     for a batch size below 1 or a rank that is not one of the processes.
     """
-    plan = Plan(len(dataset), batch_size, shuffle, seed, rank, world_size, dataset.window_graphs)
+    plan = Plan(len(dataset), batch_size, shuffle, seed, rank, world_size, dataset.window_graphs, dataset.side_by_side)
     return GraphLoader(dataset, plan, **{**loader_settings(device_type), **overrides})

@@ -1,6 +1,7 @@
 """Molecules of graph shards as batches."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ class MoleculeDataset(ShardDataset[MoleculeBatch]):
         return assemble_molecules(window.columns, where, rows, self._target_columns, self.ids_of)
 
     @property
+    def molecule_of_row(self) -> np.ndarray:
+        """The number (N,) of the molecule of every row of the graphset; conformers of one have the same."""
+        return np.unique(self._shards["group"], return_inverse=True)[1]
+
+    @property
+    def side_by_side(self) -> np.ndarray | None:
+        return self.molecule_of_row[self.indices] if any(target.relative for target in self.targets) else None
+
+    @property
     def y(self) -> np.ndarray:
         """The targets (n, T) in their units, NaN where not known."""
         return self._of_samples("y")[:, self._target_columns]
@@ -76,7 +86,7 @@ class MoleculeDataset(ShardDataset[MoleculeBatch]):
 
 def labels_of(settings: Mapping[str, Any]) -> tuple[Label, ...]:
     """Return the labels of shards from their settings."""
-    return tuple(Label(str(name), str(unit), bool(extensive)) for name, unit, extensive in settings["labels"])
+    return tuple(Label(*label) for label in settings["labels"])
 
 
 def chosen_targets(labels: Sequence[Label], names: Sequence[str] | None) -> tuple[Target, ...]:
@@ -91,4 +101,4 @@ def chosen_targets(labels: Sequence[Label], names: Sequence[str] | None) -> tupl
     if names is not None and len(set(names)) != len(names):
         raise ValueError(f"targets name a label twice: {', '.join(names)}")
     chosen = [by_name[name] for name in (by_name if names is None else names)]
-    return tuple(Target(label.name, label.unit, label.extensive) for label in chosen)
+    return tuple(Target(**asdict(label)) for label in chosen)

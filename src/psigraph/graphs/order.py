@@ -32,6 +32,12 @@ class EpochOrder:
             outside = outside[out[outside] >= self.n]
         return out.astype(np.int64)
 
+    def together(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the whole order, in which those of one number (n,) stand where the first of them would, (n,) int64."""
+        order = self(np.arange(self.n))
+        _, first, number = np.unique(numbers[order], return_index=True, return_inverse=True)
+        return order[np.argsort(first[number], kind="stable")]
+
     def _once(self, numbers: np.ndarray) -> np.ndarray:
         """Return the network's image of numbers (m,) below rows * columns, uint64."""
         rows, columns = np.uint64(self.rows), np.uint64(self.columns)

@@ -30,7 +30,8 @@ class Plan:
     """The batches of n graphs: `batch_size` graphs each over all processes, of which `rank` takes its share.
 
     Process `rank` of `world_size` takes a contiguous, nearly equal share of every batch, which is empty where a batch
-    has fewer graphs than there are processes. The order depends on (seed, epoch) alone.
+    has fewer graphs than there are processes. The order depends on (seed, epoch) alone; graphs of one number (n,) in
+    `side_by_side` stand side by side in it.
     """
 
     n: int
@@ -40,6 +41,7 @@ class Plan:
     rank: int
     world_size: int
     window_graphs: int
+    side_by_side: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -87,4 +89,7 @@ class Plan:
             starts.append(first + whole * self.rank // self.world_size)
             shares.append(share)
         places = ranges(np.concatenate(starts), np.concatenate(shares))
-        return EpochOrder(self.n, self.seed, epoch)(places) if self.shuffle else places
+        if not self.shuffle:
+            return places
+        order = EpochOrder(self.n, self.seed, epoch)
+        return order(places) if self.side_by_side is None else order.together(self.side_by_side)[places]

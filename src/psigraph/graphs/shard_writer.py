@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class ShardWriter:
         self._layout, self.n = layout_of(settings.family), 0
         self._ends = dict.fromkeys(self._layout.offsets, 0)
         widths = {**settings.widths(), "T": len(labels or ())}
-        own = {} if labels is None else {"labels": [[item.name, item.unit, item.extensive] for item in labels]}
+        own = {} if labels is None else {"labels": [list(astuple(label)) for label in labels]}
         self._writer = StoreWriter(
             path,
             format=FORMAT,

@@ -40,6 +40,11 @@ class GraphSource(Dataset, Generic[AnyBatch]):
     window_graphs: int  # how many graphs `window` is to be asked for at once
     epoch: int = 0
 
+    @property
+    def side_by_side(self) -> np.ndarray | None:
+        """Numbers (n,) of samples: those with the same one stand side by side in a shuffled epoch. None: no matter."""
+        return None
+
     def __len__(self) -> int:
         raise NotImplementedError
 

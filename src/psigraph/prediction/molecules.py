@@ -1,5 +1,6 @@
 """New molecules: how they are read, and the table of their properties."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,15 +14,19 @@ from psigraph.evaluation.inference import predict_labels
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.molecule_dataset import MoleculeDataset
 from psigraph.graphs.shards import ShardSet
+from psigraph.metrics import within_groups
 from psigraph.novelty import CHECKS_OF_MOLECULES, Newcomer
 from psigraph.prediction.base import BATCH_SIZE, Checkpoint, Options, PredictionError
 from psigraph.prediction.columns import flags, provenance
 from psigraph.structures.checks import check
 from psigraph.structures.embedding import conformers
+from psigraph.structures.identity import group_of
 from psigraph.structures.model import Structure
 from psigraph.structures.reading import ReadResult, RowError
 from psigraph.structures.sdf import read_sdf_molecule
 from psigraph.structures.xyz import read_xyz_molecule
+
+log = logging.getLogger(__name__)
 
 UNIT = "hartree"  # of `v_ref`, which molecules do not have
 
@@ -89,13 +94,18 @@ def table_of_molecules(models: Sequence[Checkpoint], graphs: ShardSet, structure
     """Return one row per molecule: each target with its spread over checkpoints and unit, flags and provenance.
 
     `structures` are the molecules of `graphs`, in their order. The spread is the sample standard deviation (empty for
-    one checkpoint), the smallest and the largest value.
+    one checkpoint), the smallest and the largest value. A relative target is from the mean over the structures of its
+    molecule, empty for one that is alone.
     """
+    network: Any = models[0].loaded.model
+    targets = network.inputs.targets
     values = np.stack([_labels(model, graphs) for model in models])  # (models, n, T)
+    relative = [t for t, target in enumerate(targets) if target.relative]
+    if relative:
+        _relate(values, relative, [group_of(structure) for structure in structures])
     spread = values.std(axis=0, ddof=1) if len(models) > 1 else np.full(values.shape[1:], np.nan)
     columns: dict[str, Any] = {"id": graphs["ids"]}
-    targets: Any = models[0].loaded.model.inputs
-    for t, target in enumerate(targets.targets):
+    for t, target in enumerate(targets):
         columns[target.name] = values[:, :, t].mean(axis=0)
         columns[f"{target.name}_sd"] = spread[:, t]
         columns[f"{target.name}_min"] = values[:, :, t].min(axis=0)
@@ -115,3 +125,16 @@ def _labels(model: Checkpoint, graphs: ShardSet) -> np.ndarray:
     network: Any = model.loaded.model
     samples = MoleculeDataset(graphs, dtype=next(p.dtype for p in network.parameters()), targets=[])
     return predict_labels(network, make_loader(samples, BATCH_SIZE), len(network.inputs.targets))
+
+
+def _relate(values: np.ndarray, relative: Sequence[int], molecules: Sequence[str]) -> None:
+    """Make relative columns of values (models, n, T) count from the mean over the structures of a molecule."""
+    for t in relative:
+        values[:, :, t] = [within_groups(own, molecules) for own in values[:, :, t]]
+    alone = int(np.isnan(values[0, :, relative[0]]).sum())
+    if alone:
+        log.warning(
+            "%d of %d structures are alone of their molecule and get no relative value: give several conformers",
+            alone,
+            len(molecules),
+        )

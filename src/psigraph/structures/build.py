@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
 
 from psigraph.config import Dataset
@@ -88,7 +89,10 @@ def build_structures(dataset: Dataset, name: str, output: str | Path, rejected_c
 
 
 def load_dataset(dataset: Dataset, name: str) -> ReadResult:
-    """Read a dataset, check, group and select its structures; `rejected` holds what is left out, with reasons."""
+    """Read a dataset, check, group and select its structures; `rejected` holds what is left out, with reasons.
+
+    Relative labels are from the mean over what is left of the group; one that is alone has none.
+    """
     source = SOURCES[dataset.source]
     result = check(source.read(dataset), molecules=source.molecules)
     _stop_if_unreadable(result, name, dataset.max_rejected)
@@ -105,6 +109,8 @@ def load_dataset(dataset: Dataset, name: str) -> ReadResult:
             result = _leave_out(result, [None if i in kept else reason for i in range(len(result.structures))])
     if not result.structures:
         raise StructureError(f"{name}: no structure is left; {_most_frequent(result.rejected)}")
+    for column in (n for n, label in enumerate(result.label_specs) if label.relative):
+        _relate(result.structures, column)
     return result
 
 
@@ -123,6 +129,15 @@ def _name_groups(structures: list[Structure], *, molecules: bool) -> None:
                 scaffold = known or scaffold_of(group_of(structure) if given else structure.group)
                 scaffolds[structure.group] = scaffold or structure.group
             structure.system = scaffolds[structure.group]
+
+
+def _relate(structures: list[Structure], column: int) -> None:
+    """Subtract from a label its mean over the group; a structure that alone of its group has it loses it."""
+    values = pd.Series([structure.labels[column] for structure in structures])
+    by_group = values.groupby([structure.group for structure in structures])
+    relative = (values - by_group.transform("mean")).where(by_group.transform("count") > 1)
+    for structure, value in zip(structures, relative, strict=True):
+        structure.labels[column] = value
 
 
 def _prefixed(reason: str | None) -> str | None:

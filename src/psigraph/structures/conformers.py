@@ -2,8 +2,7 @@
 
 D. L. Folmsbee, G. R. Hutchison, Int. J. Quantum Chem. 121, e26381 (2021), doi:10.1002/qua.26381. The charge of a
 molecule is that of its SMILES, and the bonds of each conformer, found by distances, must be those of the SMILES: a
-conformer in which a proton has moved is another molecule. Labels: `energy`, and `relative_energy`, from the mean of
-the molecule's conformers, of which there must be two.
+conformer in which a proton has moved is another molecule. Labels: `energy`, and the same as `relative_energy`.
 """
 
 import math
@@ -27,7 +26,7 @@ from psigraph.structures.sources import StructureError
 from psigraph.units import energy_factor
 
 UNIT = "hartree"
-LABELS = (Label("energy", "kcal/mol", True), Label("relative_energy", "kcal/mol", False))
+LABELS = (Label("energy", "kcal/mol", True), Label("relative_energy", "kcal/mol", True, relative=True))
 _COLUMNS = ("mol", "conf", "smiles")
 
 
@@ -44,17 +43,14 @@ def read(dataset: Conformers) -> ReadResult:
     table, z, positions, offsets = _tables(dataset)
     result = ReadResult(UNIT, label_specs=LABELS)
     molecules: dict[str, _Molecule | RowError] = {}
-    names = []
     for n, row in enumerate(table.itertuples(index=False)):
         atoms = slice(offsets[n], offsets[n + 1])
         identifier = f"{row.mol}-{row.conf}"
         try:
             molecule = _molecule(row.smiles, molecules)
             result.accept(_structure(row, identifier, molecule, z[atoms], positions[atoms]), n + 1)
-            names.append(str(row.mol))
         except ValueError as error:
             result.reject("index.csv.gz", n + 1, identifier, str(error))
-    _add_relative_energies(result.structures, names)
     return result
 
 
@@ -130,7 +126,7 @@ def _structure(row: Any, identifier: str, molecule: _Molecule, z: np.ndarray, po
         system=molecule.scaffold,
         source="index.csv.gz",
         charge=(molecule.charge, 0),
-        labels=np.array([row.energy, math.nan]),
+        labels=np.array([row.energy, row.energy]),
     )
 
 
@@ -148,12 +144,3 @@ def _difference(z: np.ndarray, pairs: np.ndarray, graph: str) -> str:
         "-".join(sorted((b.GetBeginAtom().GetSymbol(), b.GetEndAtom().GetSymbol()))) for b in expected.GetBonds()
     )
     return ", ".join(f"{n:+d} {kind}" for kind, n in sorted(counts.items()) if n) or "other partners"
-
-
-def _add_relative_energies(structures: list[Structure], names: list[str]) -> None:
-    """Set the second label from the first, molecule by molecule."""
-    energies = pd.Series([s.labels[0] for s in structures], dtype=float)
-    by_molecule = energies.groupby(pd.Series(names, dtype=object))
-    relative = (energies - by_molecule.transform("mean")).where(by_molecule.transform("count") >= 2)
-    for structure, value in zip(structures, relative, strict=True):
-        structure.labels[1] = value

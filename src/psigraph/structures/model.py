@@ -23,11 +23,15 @@ def _nan(*shape: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Label:
-    """A property of molecules; `extensive` where it grows with the molecule, as an energy does."""
+    """A property of molecules; `extensive` where it grows with the molecule, as an energy does.
+
+    A `relative` one is known up to a constant for each molecule, such as the energies of conformers.
+    """
 
     name: str
     unit: str  # "1" for none
     extensive: bool
+    relative: bool = False
 
 
 @dataclass

@@ -43,7 +43,7 @@ def read(dataset: MoleculeFolder) -> ReadResult:
     ignored = [column for column in table.columns if column not in known]
     if ignored:
         logger.warning("%s: columns that are not used: %s", path, ", ".join(ignored))
-    specs = tuple(Label(name, p.unit, p.extensive) for name, p in dataset.properties.items())
+    specs = tuple(Label(name, p.unit, p.extensive, p.relative) for name, p in dataset.properties.items())
     result = ReadResult(UNIT, label_specs=specs)
     for n, row in enumerate(tqdm(table.rows, desc="molecules", disable=None, mininterval=1.0), start=1):
         try:

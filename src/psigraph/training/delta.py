@@ -49,7 +49,7 @@ class DeltaTask(Task):
         """Return V_0 (B,) and V_ref (B,)."""
         return globals_by_graph(batch.u, batch.num_graphs)[:, 2], batch.y_true_vref.view(-1)
 
-    def evaluate(self, predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    def evaluate(self, predicted: np.ndarray, reference: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         percent, _ = metrics.mape(predicted, reference, self.mape_epsilon)
         return {"mape": percent, "mae": metrics.mae(predicted, reference)}
 

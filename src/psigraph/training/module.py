@@ -157,7 +157,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_start(self) -> None:
         self._pause()
-        self.outcomes: list[tuple[Tensor, Tensor]] = []
+        self.outcomes: list[tuple[Tensor, ...]] = []
         self.bad_validation = 0
         self.task.begin_validation()
         if self.average is not None:
@@ -169,17 +169,16 @@ class TrainingModule(pl.LightningModule):
             return
         self._draw_from(batch_idx * 1_009 + self.team.rank)
         try:
-            for predicted, reference in self.accumulation.each(batch, self._outcome):
-                self.outcomes.append((predicted, reference))
+            self.outcomes += self.accumulation.each(batch, self._outcome)
         except Exception as error:  # as in training
             self.bad_validation += 1
             self.epoch.skip("validation", batch_idx, error)
 
-    def _outcome(self, part: Any) -> tuple[Tensor, Tensor]:
+    def _outcome(self, part: Any) -> tuple[Tensor, ...]:
         predicted, reference = self.task.outcome(self.predict(part), part)
         if not bool(torch.isfinite(predicted).all()):
             raise FloatingPointError("a prediction is not finite")
-        return predicted.cpu(), reference.cpu()
+        return predicted.cpu(), reference.cpu(), part.index.cpu()
 
     def on_validation_end(self) -> None:
         if self.average is not None:

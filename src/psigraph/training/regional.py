@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from psigraph import metrics
 from psigraph.models.regional.base import RegionalModel, RegionalOutput
 from psigraph.models.regional.inputs import Target
 from psigraph.training.task import Task
@@ -33,6 +34,10 @@ class RegionalTask(Task):
     same, but no such epoch is selected. known (T,): share of the training set that has each target; learned:
     objectives that the model comes with.
 
+    Of a relative target residuals count from their mean over the batch's structures of the same molecule (of each part,
+    where a batch is computed in parts), so a model may give it any constant for a molecule. molecule_of_row (N,): the
+    number of the molecule of every row of the graphset; needed where a target is relative.
+
     Raises ValueError for a target that no training molecule has, or weights that do not fit the targets.
     """
 
@@ -43,12 +48,17 @@ class RegionalTask(Task):
         weights: Weights = "equal",
         pretraining: int = 0,
         learned: Sequence[str] = (),
+        molecule_of_row: np.ndarray | None = None,
     ) -> None:
         self.model, self.targets, self.pretraining = model, model.inputs.targets, pretraining
         for target, share in zip(self.targets, known, strict=True):
             if share == 0:
                 raise ValueError(f"targets: no molecule of the training set has {target.name}; leave it out")
         self.learned = learned
+        self.relative = [t for t, target in enumerate(self.targets) if target.relative]
+        if self.relative and molecule_of_row is None:
+            raise ValueError(f"{self.targets[self.relative[0]].name} is relative: molecule_of_row must be given")
+        self.molecule_of_row = np.zeros(0, np.int64) if molecule_of_row is None else molecule_of_row
         self.uncertainty = weights == "uncertainty"
         self.weights = _shares(self.targets, weights)
         self.factors = torch.as_tensor(self.weights / known)
@@ -79,6 +89,10 @@ class RegionalTask(Task):
         known = torch.isfinite(batch.y)
         wanted = torch.where(known, batch.y, output.labels.detach())
         residuals = (output.labels - wanted) / self.model.target_scale
+        if self.relative:
+            molecules = torch.from_numpy(self.molecule_of_row[batch.index.cpu().numpy()]).to(known.device)
+            shift = means_within(residuals[:, self.relative], known[:, self.relative], molecules)
+            residuals = residuals.index_add(1, torch.tensor(self.relative, device=known.device), -shift)
         values = nn.functional.smooth_l1_loss(residuals, torch.zeros_like(residuals), reduction="none", beta=SMOOTH)
         if self.uncertainty:
             values = values * (-self.model.log_scale).exp() + self.model.log_scale
@@ -87,9 +101,11 @@ class RegionalTask(Task):
     def outcome(self, output: RegionalOutput, batch: Any) -> tuple[Tensor, Tensor]:
         return output.labels, batch.y
 
-    def evaluate(self, predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        errors = np.abs(predicted.astype(np.float64) - reference)
-        known = np.isfinite(reference)
+    def evaluate(self, predicted: np.ndarray, reference: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+        errors = predicted.astype(np.float64) - reference
+        for t in self.relative:
+            errors[:, t] = metrics.within_groups(errors[:, t], self.molecule_of_row[rows])
+        errors, known = np.abs(errors), np.isfinite(errors)
         found = [t for t in range(len(self.targets)) if known[:, t].any()]
         if not found:
             raise ValueError("no molecule of the validation set has any of the targets; give it some, or none at all")
@@ -137,7 +153,7 @@ class ObjectiveTask(Task):
         columns = [output.objective, *([output.accuracy] if output.accuracy is not None else [])]
         return torch.stack(columns, 1), output.objective.new_zeros(len(output.objective), 0)
 
-    def evaluate(self, predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    def evaluate(self, predicted: np.ndarray, reference: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         return dict(zip(self.metrics, predicted.mean(0, dtype=np.float64).tolist(), strict=True))
 
     def meta(self) -> dict[str, Any]:
@@ -145,6 +161,14 @@ class ObjectiveTask(Task):
             "targets": [target.name for target in self.model.inputs.targets],
             "learned_objectives": [self.objective],
         }
+
+
+def means_within(values: Tensor, known: Tensor, molecules: Tensor) -> Tensor:
+    """Return for each row of values (B, T) the mean over the known (B, T) ones of its molecule, by molecules (B,)."""
+    found, number = molecules.unique(return_inverse=True)
+    zeros = values.new_zeros(len(found), values.shape[1])
+    sums = zeros.index_add(0, number, values * known)
+    return (sums / zeros.index_add(0, number, known.to(values)).clamp(min=1))[number]
 
 
 def _shares(targets: Sequence[Target], weights: Weights) -> np.ndarray:

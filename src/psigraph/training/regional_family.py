@@ -63,7 +63,7 @@ class RegionalFamily:
         epochs = 0 if model.own_objective in learned else pretraining_epochs(model, settings.training.epochs)
         if epochs:
             log.info("epochs 1 to %d learn the objective %s, the others the targets", epochs, model.own_objective)
-        return RegionalTask(model, statistics.known, settings.target_weights, epochs, learned)
+        return RegionalTask(model, statistics.known, settings.target_weights, epochs, learned, train.molecule_of_row)
 
     def meta(self, train: MoleculeDataset, statistics: MoleculeStatistics) -> dict[str, Any]:
         return {

@@ -43,8 +43,9 @@ class Task:
         """Return predicted and reference values, (B, ...) each."""
         raise NotImplementedError
 
-    def evaluate(self, predicted: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        """Return the metrics over a whole validation set (n, ...); one that nothing is known of is left out."""
+    def evaluate(self, predicted: np.ndarray, reference: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+        """Return the metrics over a whole validation set (n, ...), whose samples are these rows (n,) of the graphset;
+        one that nothing is known of is left out."""
         raise NotImplementedError
 
     def meta(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from psigraph.evaluation.tables import SPLITS, RunIdentity, write_csv
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.molecule_dataset import MoleculeDataset
 from psigraph.graphs.settings import settings_of
+from psigraph.metrics import within_groups
 from psigraph.models.regional.base import RegionalModel
 from psigraph.training.checkpoint import LoadedModel
 
@@ -62,7 +63,7 @@ def prediction_table(
     """Return one row per molecule of the split, in the order of the shards, as `prediction_columns` lists them.
 
     counts: (n, E) atoms of each element. Labels and floors are in double precision. Molecules that no split took have
-    no row.
+    no row. Relative targets and what predicts them are from the mean over their group's known ones.
     """
     targets = molecules.targets
     used = np.flatnonzero(splits != UNUSED)
@@ -72,11 +73,17 @@ def prediction_table(
     train, validation = (splits[used] == split for split in ("train", "validation"))
     labels = np.asarray(molecules.y, dtype=float)[used]
     for number, target in enumerate(targets):
-        frame[target.name] = labels[:, number]
-        frame[f"{target.name}_predicted"] = predicted[:, number]
-        frame[f"{target.name}_composition"] = composition_floor(
-            counts[used], labels[:, number], train, validation, extensive=target.extensive
-        )
+        columns = {
+            target.name: labels[:, number],
+            f"{target.name}_predicted": predicted[:, number],
+            f"{target.name}_composition": composition_floor(
+                counts[used], labels[:, number], train, validation, extensive=target.extensive
+            ),
+        }
+        if target.relative:
+            known, groups = np.isfinite(labels[:, number]), frame["group"].to_numpy()
+            columns = {name: within_groups(values, groups, known) for name, values in columns.items()}
+        frame = frame.assign(**columns)
     frame = frame.assign(experiment=identity.experiment, architecture=identity.architecture, seed=identity.seed)
     return frame[prediction_columns([target.name for target in targets])]
 

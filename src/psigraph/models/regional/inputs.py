@@ -7,11 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Target:
-    """A property to learn; `extensive` where it grows with the molecule."""
+    """A property to learn; `extensive` where it grows with the molecule, `relative` where only differences between
+    structures of one molecule count."""
 
     name: str
     unit: str
     extensive: bool
+    relative: bool = False
 
 
 @dataclass(frozen=True)
