@@ -250,7 +250,9 @@ def test_labels_of_several_datasets_stand_side_by_side(folder, tmp_path, structu
     np.testing.assert_array_equal(shards["y"][[0, 8]], [[-40, np.nan, np.nan], [8, np.nan, 7]])
     assert shards["ids"][8] == "e/O"
     clash = structures_file(tmp_path / "f.h5", structures[:1], [Label("u0", "hartree", True), LABELS[1]])
-    with pytest.raises(StoreError, match="label u0 of dataset f is in 'hartree', extensive and not relative, but in 'eV', ext"):
+    with pytest.raises(
+        StoreError, match="label u0 of dataset f is in 'hartree', extensive and not relative, but in 'eV', ext"
+    ):
         build_shard({"d": folder / "d.h5", "f": clash}, {}, tmp_path / "t.h5", tmp_path / "t.csv", SETTINGS)
 
 

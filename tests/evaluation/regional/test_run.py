@@ -1,6 +1,7 @@
 """Evaluation of runs on molecules, and their part of the report, on a project made by the library's own stages."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from small_molecules import SmallMolecules
 
 from psigraph.evaluation.inference import InferenceError, predict_labels
 from psigraph.evaluation.regional.floors import composition_floor, element_counts
+from psigraph.evaluation.regional.run import prediction_table
 from psigraph.evaluation.regional.run_figures import FILES
 from psigraph.evaluation.regional.tables import prediction_columns
 from psigraph.evaluation.report import write_report
+from psigraph.evaluation.run_files import identity_of
 from psigraph.evaluation.tables import SUMMARY_COLUMNS, EvaluationError
 from psigraph.graphs.loader import make_loader
 from psigraph.graphs.molecule_dataset import MoleculeDataset
@@ -46,6 +49,23 @@ def test_predictions_are_the_models_own_and_unused_molecules_have_none(molecules
         one = model(next(iter(make_loader(graphs.select([row["index"]]), 1)))).labels.detach()
         np.testing.assert_allclose([row["energy_predicted"], row["gap_predicted"]], one[0], rtol=1e-4)
     assert table["gap"].isna().sum() == (table["group"] == table.loc[table["gap"].isna(), "group"].iloc[0]).sum()
+
+
+def test_relative_target_and_its_floor_count_from_the_mean_of_their_molecule(molecules: SmallMolecules) -> None:
+    run = molecules.runs[0]
+    plain = pd.read_csv(run.evaluation / "predictions.csv")
+    data = MoleculeDataset(molecules.shards, targets=["energy", "gap"])
+    data.targets = (replace(data.targets[0], relative=True), data.targets[1])
+    shards, splits = read_shards(molecules.shards), pd.read_csv(run.model / "split.csv")["split"].to_numpy()
+    loaded = load_model(molecules.checkpoint(run))
+    counts = element_counts(shards["z_atoms"], shards["offsets"])
+    table = prediction_table(loaded.model, data, counts, splits, identity_of(loaded.meta, shards))
+    pairs = plain.groupby("group")["energy_predicted"]
+    assert (pairs.transform("size") == 2).sum() > 10
+    expected = (plain["energy_predicted"] - pairs.transform("mean")).where(pairs.transform("size") == 2)
+    np.testing.assert_allclose(table["energy_predicted"], expected, atol=1e-4)
+    assert np.nanmax(np.abs(table["energy_composition"])) < 1e-9 and np.nanmax(np.abs(table["energy"])) < 1e-9
+    np.testing.assert_allclose(table["gap_predicted"], plain["gap_predicted"], rtol=1e-4)
 
 
 def test_floor_is_that_of_the_molecules_elements(molecules: SmallMolecules) -> None:
