@@ -93,7 +93,8 @@ def logarithmic(axes: Axes, which: str = "y", *, counts: bool = False) -> None:
     else:
         axes.set(**{f"{which}scale": "log"})
         figures.few_decades(axis)
-        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 1000 * low else (1,)))
     if counts:
         axis.set_major_formatter(EngFormatter(sep=""))
 
