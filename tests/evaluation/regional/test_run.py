@@ -15,7 +15,7 @@ from psigraph.evaluation.inference import InferenceError, predict_labels
 from psigraph.evaluation.regional.floors import composition_floor, element_counts
 from psigraph.evaluation.regional.run import prediction_table
 from psigraph.evaluation.regional.run_figures import FILES
-from psigraph.evaluation.regional.tables import prediction_columns
+from psigraph.evaluation.regional.tables import metric_table, prediction_columns
 from psigraph.evaluation.report import write_report
 from psigraph.evaluation.run_files import identity_of
 from psigraph.evaluation.tables import SUMMARY_COLUMNS, EvaluationError
@@ -66,6 +66,8 @@ def test_relative_target_and_its_floor_count_from_the_mean_of_their_molecule(mol
     np.testing.assert_allclose(table["energy_predicted"], expected, atol=1e-4)
     assert np.nanmax(np.abs(table["energy_composition"])) < 1e-9 and np.nanmax(np.abs(table["energy"])) < 1e-9
     np.testing.assert_allclose(table["gap_predicted"], plain["gap_predicted"], rtol=1e-4)
+    rated = metric_table(table, identity_of(loaded.meta, shards), data.targets).groupby("target")["metric"].unique()
+    assert set(rated["gap"]) - set(rated["energy"]) == {"mae_relative"}
 
 
 def test_floor_is_that_of_the_molecules_elements(molecules: SmallMolecules) -> None:

@@ -70,6 +70,8 @@ def compare_molecules(
     if targets_of(pd.read_csv(predictions[0], nrows=0)):
         runs = read_runs(predictions)
         losses, unseen = losses_of(runs), losses_of(runs, ("validation", "test"))
+        compared = losses["target"].isin(table.loc[table["metric"] == "mae_relative", "target"])
+        losses["mae_relative"] = losses["mae_relative"].where(compared)
         found = comparison_table(losses, units, experiment=experiment, split_kind=str(table["split_kind"].iloc[0]))
     else:
         losses, unseen, found = pd.DataFrame(), pd.DataFrame(), pretraining_table(table)

@@ -68,7 +68,8 @@ def metric_table(predictions: pd.DataFrame, identity: RunIdentity, targets: Sequ
     """Return the summary rows of one run: every split, target and metric, for the model and each floor.
 
     A metric that is undefined (R² of one molecule) is an empty value; `mae_relative` stands only where molecules have
-    several samples. Raises EvaluationError without training molecules: floors are then unknown.
+    several samples and the target is not relative itself. Raises EvaluationError without training molecules: floors are
+    then unknown.
     """
     if not (predictions["split"] == "train").any():
         raise EvaluationError("no training molecules among the predictions: the floors cannot be computed")
@@ -83,18 +84,21 @@ def metric_table(predictions: pd.DataFrame, identity: RunIdentity, targets: Sequ
             groups = predictions["group"].to_numpy()[known]
             for name, values in predictors(predictions, target.name, identity.architecture).items():
                 where = {"architecture": name, "split": split, "target": target.name}
-                for metric in _metrics(values[known], y[known], groups, target.unit):
+                for metric in _metrics(values[known], y[known], groups, target):
                     rows.append({**identity.__dict__, **where, **metric})
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
-def _metrics(predicted: np.ndarray, reference: np.ndarray, groups: np.ndarray, unit: str) -> list[Mapping[str, Any]]:
-    n = len(reference)
-    relative, among = metrics.mae_relative(predicted, reference, groups)
+def _metrics(
+    predicted: np.ndarray, reference: np.ndarray, groups: np.ndarray, target: Target
+) -> list[Mapping[str, Any]]:
+    n, unit = len(reference), target.unit
     found = [
         {"metric": "mae", "value": metrics.mae(predicted, reference), "unit": unit, "n": n},
         {"metric": "rmse", "value": metrics.rmse(predicted, reference), "unit": unit, "n": n},
         {"metric": "r2", "value": metrics.r2(predicted, reference), "unit": "1", "n": n},
-        {"metric": "mae_relative", "value": relative, "unit": unit, "n": among},
     ]
+    if not target.relative:
+        relative, among = metrics.mae_relative(predicted, reference, groups)
+        found.append({"metric": "mae_relative", "value": relative, "unit": unit, "n": among})
     return [row for row in found if row["n"]]
