@@ -114,12 +114,12 @@ def plot(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     plt.rcParams["svg.hashsalt"] = "psigraph"
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    rows = results.get("delta_step", {}).get("by_size", [])
+    rows = results["delta_step"].get("by_size", [])
     for name in dict.fromkeys(row["implementation"] for row in rows):
         points = [(row["atoms"][0], row["train_ms_per_graph"]) for row in rows if row["implementation"] == name]
         axes[0].plot(*zip(*points, strict=True), "o-", label=name)
     axes[0].set(xlabel="atoms", ylabel="training step [ms per dimer]", title="DeltaCoupling, batches of 32")
-    series = results.get("graph_build", {}).get("series", {})
+    series = results["graph_build"].get("series", {})
     for label, values in series.get("dimer size", {}).items():
         if label != "atoms":
             axes[1].plot(series["dimer size"]["atoms"], values, "o-", label=f"cutoff {label}")

@@ -77,11 +77,7 @@ def build_shard(
         stores = {dataset: stack.enter_context(StructureFile(path)) for dataset, path in structures.items()}
         labels = joined_labels(stores) if settings.family in _LABELLED else None
         sources = [
-            stack.enter_context(
-                _Source(
-                    dataset, stores[dataset], rows, settings, files, labels, computed is None or dataset in computed
-                )
-            )
+            stack.enter_context(_Source(dataset, stores[dataset], rows, settings, files, labels, dataset in computed))
             for dataset, rows in _ranges({dataset: store.n for dataset, store in stores.items()}, shard, shards).items()
         ]
         inputs = {f"structures/{dataset}": store.digest for dataset, store in stores.items()}

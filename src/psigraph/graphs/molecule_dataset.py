@@ -68,13 +68,17 @@ class MoleculeDataset(ShardDataset[MoleculeBatch]):
         return assemble_molecules(window.columns, where, rows, self._target_columns, self.ids_of)
 
     @property
-    def molecule_of_row(self) -> np.ndarray:
-        """The number (N,) of the molecule of every row of the graphset; conformers of one have the same."""
+    def molecule_of_row(self) -> np.ndarray | None:
+        """The number (N,) of the molecule of every row of the graphset, the same for conformers of one; None where no
+        target is relative, so that it is not needed."""
+        if not any(target.relative for target in self.targets):
+            return None
         return np.unique(self._shards["group"], return_inverse=True)[1]
 
     @property
     def side_by_side(self) -> np.ndarray | None:
-        return self.molecule_of_row[self.indices] if any(target.relative for target in self.targets) else None
+        molecules = self.molecule_of_row
+        return None if molecules is None else molecules[self.indices]
 
     @property
     def y(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from psigraph import metrics
 from psigraph.models.regional.base import RegionalModel, RegionalOutput
 from psigraph.models.regional.inputs import Target
+from psigraph.models.regional.pooling import pool_sum
 from psigraph.training.task import Task
 
 #: Residuals below this, in units of the target's scale, count quadratically: the gradient has no jump at 0.
@@ -166,9 +167,8 @@ class ObjectiveTask(Task):
 def means_within(values: Tensor, known: Tensor, molecules: Tensor) -> Tensor:
     """Return for each row of values (B, T) the mean over the known (B, T) ones of its molecule, by molecules (B,)."""
     found, number = molecules.unique(return_inverse=True)
-    zeros = values.new_zeros(len(found), values.shape[1])
-    sums = zeros.index_add(0, number, values * known)
-    return (sums / zeros.index_add(0, number, known.to(values)).clamp(min=1))[number]
+    sums, counts = (pool_sum(each, number, len(found)) for each in (values * known, known.to(values)))
+    return (sums / counts.clamp(min=1))[number]
 
 
 def _shares(targets: Sequence[Target], weights: Weights) -> np.ndarray:
