@@ -11,6 +11,9 @@ ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact
 AVOGADRO = 6.02214076e23  # 1/mol, exact
 SPEED_OF_LIGHT = 299792458.0  # m/s, exact
 THERMOCHEMICAL_CALORIE = 4.184  # J, exact
+BOLTZMANN = 1.380649e-23  # J/K, exact
+#: The gas constant [kcal/(mol K)].
+GAS_CONSTANT = AVOGADRO * BOLTZMANN / THERMOCHEMICAL_CALORIE / 1e3
 
 ANGSTROM_PER_NM = 10.0
 #: 1 Debye in e·Å: 1e-21/c C·m by definition, over e·1e-10 m.

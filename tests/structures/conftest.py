@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem, rdBase
+from rdkit.Chem import AllChem
+from scipy.spatial.distance import cdist
 
 from psigraph.structures.elements import number_of
 from psigraph.structures.model import Structure
-from psigraph.structures.sources import StructureError, psi4_databases_folder
+from psigraph.structures.sources import StructureError, openmm_systems_folder, psi4_databases_folder
 
 WATER = [("O", 0.0, 0.0, 0.117), ("H", 0.0, 0.757, -0.470), ("H", 0.0, -0.757, -0.470)]
 METHANE = [
@@ -91,5 +94,75 @@ def databases() -> Path:
     """Psi4's database folder; tests that need it skip where it is absent."""
     try:
         return psi4_databases_folder()
+    except StructureError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def peptide() -> str:
+    """PDB text of Gly-His-Asp-Lys-Ser-Phe-Met-Trp in chain A, numbers 1 to 8, without hydrogens."""
+    with rdBase.BlockLogs():
+        mol = Chem.AddHs(Chem.MolFromSequence("GHDKSFMW"))
+        assert AllChem.EmbedMolecule(mol, randomSeed=7) == 0
+    return Chem.MolToPDBBlock(Chem.RemoveHs(mol), flavor=2)
+
+
+@pytest.fixture(scope="session")
+def pose() -> Callable[..., Chem.Mol]:
+    return posed
+
+
+@pytest.fixture(scope="session")
+def sdf() -> Callable[..., str]:
+    return sdf_text
+
+
+@pytest.fixture(scope="session")
+def atom_line() -> Callable[..., str]:
+    return pdb_atom
+
+
+def pdb_positions(text: str) -> np.ndarray:
+    """Positions (N, 3) [Å] of all atoms of a PDB file."""
+    atoms = [line for line in text.splitlines() if line.startswith(("ATOM", "HETATM"))]
+    return np.array([[float(line[k : k + 8]) for k in (30, 38, 46)] for line in atoms])
+
+
+def pdb_atom(name: str, residue: str, place: str, position: tuple[float, float, float], element: str, **more) -> str:
+    """One line of a PDB file; `place` is chain, number and insertion code in six columns: `A  12B`."""
+    more = {"location": " ", "occupancy": 1.0, "serial": 999} | more
+    x, y, z = position
+    return (
+        f"HETATM{more['serial']:5d} {name:<4s}{more['location']}{residue:>3s} {place:<6s}   {x:8.3f}{y:8.3f}{z:8.3f}"
+        f"{more['occupancy']:6.2f}  0.00          {element:>2s}"
+    )
+
+
+def posed(smiles: str, protein: str, distance: float, hydrogens: bool = True) -> Chem.Mol:
+    """A molecule whose nearest heavy atom is `distance` [Å] from that of a protein without hydrogens (PDB text)."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert AllChem.EmbedMolecule(mol, randomSeed=1) == 0
+    site, x = pdb_positions(protein), mol.GetConformer().GetPositions()
+    heavy = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
+    x += site[np.argmax(site[:, 0])] + [40.0, 0.0, 0.0] - x.mean(0)
+    for _ in range(60):  # along x until it is there
+        x[:, 0] -= 0.5 * (cdist(x[heavy], site).min() - distance)
+    mol.GetConformer().SetPositions(x)
+    return mol if hydrogens else Chem.RemoveHs(mol)
+
+
+def sdf_text(mol: Chem.Mol, title: str = "ligand", **fields: str) -> str:
+    """One record of an SDF."""
+    mol = Chem.Mol(mol)
+    mol.SetProp("_Name", title)
+    data = "".join(f">  <{name}>\n{value}\n\n" for name, value in fields.items())
+    return f"{Chem.MolToMolBlock(mol)}{data}$$$$\n"
+
+
+@pytest.fixture(scope="session")
+def systems() -> Path:
+    """The folder of posed ligands of the package openmmforcefields; tests that need it skip where it is absent."""
+    try:
+        return openmm_systems_folder()
     except StructureError as error:
         pytest.skip(str(error))

@@ -1,7 +1,5 @@
 """A table of molecules with XYZ files, SDF and SMILES, and every way a row can be wrong."""
 
-import importlib.util
-
 import numpy as np
 import openpyxl
 import pytest
@@ -95,8 +93,6 @@ def test_conformers_of_a_smiles_are_of_one_group_and_the_same_each_time(folder):
 
 @pytest.mark.parametrize("relax", ["mmff", "openmm"])
 def test_relaxation_ends_in_a_minimum_of_mmff94(relax):
-    if relax == "openmm":
-        pytest.importorskip("openmm", reason="needs OpenMM: pip install psigraph[openmm]")
     drawn, relaxed = conformers("CC(=O)NC", 1, relax="none")[0], conformers("CC(=O)NC", 1, relax=relax)[0]
     mol = Chem.AddHs(Chem.MolFromSmiles("CC(=O)NC"))
     AllChem.EmbedMolecule(mol)
@@ -183,7 +179,7 @@ def test_an_excel_table_and_columns_that_are_not_used(folder, caplog):
     assert [f.name for f in files] == ["hydroxide.xyz", "one.mol", "t.xlsx", "two.sdf", "water.xyz"]
 
 
-def test_a_table_that_cannot_be_used_at_all(folder, monkeypatch):
+def test_a_table_that_cannot_be_used_at_all(folder):
     raw, write = folder
     with pytest.raises(StructureError, match=r"molecules\.csv: no such file"):
         molecule_folder.read(dataset(raw))
@@ -195,9 +191,6 @@ def test_a_table_that_cannot_be_used_at_all(folder, monkeypatch):
     write(header="id,gap,u0")
     with pytest.raises(StructureError, match=r"molecules\.csv: lacks a column 'file' or 'smiles'"):
         molecule_folder.read(dataset(raw))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(StructureError, match="relax: openmm needs OpenMM; install it with: pip install openmm"):
-        molecule_folder.read(dataset(raw, relax="openmm"))
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """MMFF94 in OpenMM against RDKit's, term by term and as a whole."""
 
 import numpy as np
+import openmm
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 from rdkit.Chem import rdForceFieldHelpers as force_field
 
-openmm = pytest.importorskip("openmm", reason="needs OpenMM: pip install psigraph[openmm]")
-
-from psigraph.structures import openmm_mmff  # noqa: E402
+from psigraph.structures import openmm_mmff
 
 #: Amide, alkyne, allene, azide, isonitrile, diazo, small rings, ions, S, P, Si, halogens, N-oxide, peptide.
 SMILES = [

@@ -136,13 +136,81 @@ class Conformers(DatasetBase):
     neutral: bool = Field(False, description="leave out molecules with a charge")
 
 
+class ComplexDataset(DatasetBase):
+    """What all sources of complexes of a protein and a ligand share."""
+
+    prepare: Literal["as_is", "fix", "minimise"] = Field(
+        "fix",
+        description="proteins as_is: as in the file; fix: missing atoms and hydrogens are added (PDBFixer); minimise: "
+        "relaxed under restraints, too (OpenMM)",
+    )
+    ph: float = Field(7.0, ge=0, le=14, description="pH of the hydrogens that are added, where the file says nothing")
+    min_contact: float = Field(1.5, ge=0, description="a ligand nearer to its protein than this clashes [Å]")
+    max_distance: float = Field(
+        5.0, gt=0, description="a ligand whose nearest atom of the protein is farther is outside the pocket [Å]"
+    )
+
+
+class EnergyDataset(ComplexDataset):
+    """Complexes whose label is a binding free energy, or may be."""
+
+    temperature: float = Field(298.15, gt=0, description="of pK = -ΔG/(RT ln 10), where a source gives ΔG [K]")
+
+
+class OpenmmForcefields(EnergyDataset):
+    """Posed ligands of eight targets (doi:10.1021/ja512751q) from the package openmmforcefields."""
+
+    source: Literal["openmmforcefields"]
+    path: Path | None = Field(None, description="folder with one folder per target; default: that of the package")
+
+
+class ComplexFolder(EnergyDataset):
+    """A folder, or an archive in it, with a table of complexes, proteins as PDB and ligands as SDF or mol2."""
+
+    source: Literal["complex_folder"]
+    path: Path = Field(description="the folder")
+    archive: str | None = Field(None, description="a .tar, .tar.gz or .tar.xz in the folder that holds everything")
+    table: str = Field("complexes.csv", description="file with the columns id, target, ligand_file, pK or dG_UNIT")
+    protein: str = Field("protein_file", description="column with the protein's file")
+    where: dict[str, str] = Field({}, description="keep the rows that have these values in these columns")
+    side: str | None = Field(None, description="column with train, validation (or val) or test; empty: none")
+
+    @field_validator("archive", "table")
+    @classmethod
+    def _in_the_folder(cls, name: str | None) -> str | None:
+        if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts):
+            raise ValueError(f"{name!r} is no file in the folder")
+        return name
+
+
+class Pdbbind(ComplexDataset):
+    """The layout of PDBbind and CASF, for who holds their licence: an index and a folder for each complex."""
+
+    source: Literal["pdbbind"]
+    path: Path = Field(description="folder that holds the complexes' folders")
+    index: str = Field(description="index file in the folder, such as index/INDEX_refined_data.2020")
+    core: str | None = Field(None, description="file in the folder whose first words are the codes of the test set")
+
+
 Dataset = Annotated[
-    Psi4Databases | RawFolder | XyzFolder | ExcitonPairs | Qm9 | MoleculeFolder | Conformers,
+    Psi4Databases
+    | RawFolder
+    | XyzFolder
+    | ExcitonPairs
+    | Qm9
+    | MoleculeFolder
+    | Conformers
+    | OpenmmForcefields
+    | ComplexFolder
+    | Pdbbind,
     Field(discriminator="source"),
 ]
 
 #: Classes of datasets by their `source`.
 SOURCES: dict[str, type[DatasetBase]] = {
     get_args(cls.model_fields["source"].annotation)[0]: cls
-    for cls in (Psi4Databases, RawFolder, XyzFolder, ExcitonPairs, Qm9, MoleculeFolder, Conformers)
+    for cls in (
+        *(Psi4Databases, RawFolder, XyzFolder, ExcitonPairs, Qm9, MoleculeFolder, Conformers),
+        *(OpenmmForcefields, ComplexFolder, Pdbbind),
+    )
 }

@@ -13,9 +13,12 @@ from tqdm import tqdm
 from psigraph.config import Dataset
 from psigraph.stores import atomic_path
 from psigraph.structures import (
+    complex_folder,
     conformers,
     exciton_pairs,
     molecule_folder,
+    openmm_systems,
+    pdbbind,
     psi4_databases,
     qm9,
     raw_folder,
@@ -24,11 +27,18 @@ from psigraph.structures import (
     xyz_folder,
 )
 from psigraph.structures.checks import check
-from psigraph.structures.duplicates import find_duplicates
+from psigraph.structures.duplicates import find_duplicates, find_repeated_ligands
 from psigraph.structures.identity import group_of, scaffold_of
 from psigraph.structures.model import Structure
-from psigraph.structures.reading import IDENTICAL, NOT_SELECTED, ReadResult, Rejection
-from psigraph.structures.sources import StructureError, file_digests, psi4_databases_folder, qm9_folder, raw_files
+from psigraph.structures.reading import IDENTICAL, IDENTICAL_LIGAND, NOT_SELECTED, ReadResult, Rejection
+from psigraph.structures.sources import (
+    StructureError,
+    file_digests,
+    files_of,
+    openmm_systems_folder,
+    psi4_databases_folder,
+    qm9_folder,
+)
 from psigraph.structures.store import write_structures
 
 logger = logging.getLogger(__name__)
@@ -49,6 +59,7 @@ class Source:
     unselected: Callable[[Any, Structure], str | None] = _everything
     molecules: bool = False  # whether it gives single molecules, without `v_ref`, and not dimers
     repeats: bool = False  # whether identical geometries all count
+    complexes: bool = False  # whether the molecules are ligands of proteins
 
 
 #: Readers by the `source` of a dataset's configuration.
@@ -61,6 +72,9 @@ SOURCES: dict[str, Source] = {
     "qm9": Source(qm9.read, molecules=True, repeats=True),
     "molecule_folder": Source(molecule_folder.read, molecules=True),
     "conformers": Source(conformers.read, conformers.unselected, molecules=True),
+    "openmmforcefields": Source(openmm_systems.read, molecules=True, complexes=True),
+    "complex_folder": Source(complex_folder.read, molecules=True, complexes=True),
+    "pdbbind": Source(pdbbind.read, molecules=True, complexes=True),
 }
 
 
@@ -97,10 +111,12 @@ def load_dataset(dataset: Dataset, name: str) -> ReadResult:
     result = check(source.read(dataset), molecules=source.molecules)
     _stop_if_unreadable(result, name, dataset.max_rejected)
     result = _leave_out(result, [_prefixed(source.unselected(dataset, s)) for s in result.structures])
-    _name_groups(result.structures, molecules=source.molecules)
-    repeated = {} if source.repeats else find_duplicates(result.structures)
+    if not source.complexes:  # whose readers name them
+        _name_groups(result.structures, molecules=source.molecules)
+    find, words = (find_repeated_ligands, IDENTICAL_LIGAND) if source.complexes else (find_duplicates, IDENTICAL)
+    repeated = {} if source.repeats else find(result.structures)
     ids = [s.id for s in result.structures]
-    result = _leave_out(result, [IDENTICAL + ids[repeated[i]] if i in repeated else None for i in range(len(ids))])
+    result = _leave_out(result, [words + ids[repeated[i]] if i in repeated else None for i in range(len(ids))])
     for key, limit in (("max_per_group", selection.limit_per_group), ("max_structures", selection.limit_total)):
         value = getattr(dataset, key)
         if value is not None:
@@ -193,11 +209,7 @@ def _counts(result: ReadResult) -> dict[str, int]:
 
 def _input_digests(dataset: Dataset) -> dict[str, str]:
     path = getattr(dataset, "path", None)
-    files = raw_files(
-        dataset.source,
-        path=path,
-        databases=getattr(dataset, "databases", ()),
-        table=getattr(dataset, "table", ""),
-    )
-    root = qm9_folder(path) if dataset.source == "qm9" else Path(path) if path else psi4_databases_folder()
-    return file_digests(files, root)
+    packaged = {"qm9": qm9_folder, "openmmforcefields": openmm_systems_folder}
+    if dataset.source in packaged:
+        return file_digests(files_of(dataset), packaged[dataset.source](path))
+    return file_digests(files_of(dataset), Path(path) if path else psi4_databases_folder())

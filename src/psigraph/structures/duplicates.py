@@ -30,6 +30,18 @@ def find_duplicates(structures: Sequence[Structure], tolerance: float = TOLERANC
     return dict(sorted(found.items()))
 
 
+def find_repeated_ligands(structures: Sequence[Structure]) -> dict[int, int]:
+    """Return {index of a complex: index of the first one with the same ligand and protein}, whatever their poses."""
+    first: dict[tuple[str, str], int] = {}
+    found: dict[int, int] = {}
+    for i, s in enumerate(structures):
+        assert s.binding is not None
+        kept = first.setdefault((s.binding.smiles, s.binding.protein.id), i)
+        if kept != i:
+            found[i] = kept
+    return found
+
+
 def _composition(s: Structure) -> tuple:
     """What must be equal before distances are compared; the order of the two monomers does not enter."""
     return tuple(sorted((tuple(sorted(s.monomer(m)[0].tolist())), s.charge[m], s.multiplicity[m]) for m in (0, 1)))

@@ -83,7 +83,7 @@ def _by_rdkit(mol: Chem.Mol, conformer: int, smiles: str) -> bool:
 
 
 def _by_openmm(mol: Chem.Mol, conformer: int, smiles: str) -> bool:
-    from psigraph.structures import openmm_mmff  # OpenMM is an extra
+    from psigraph.structures import openmm_mmff  # slow to import
 
     require_parameters(mol, smiles)
     return openmm_mmff.relax(mol, conformer, MAX_STEPS)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from psigraph.structures.complexes import Binding
+
 #: Value of `fragment` for the atoms of monomer A and of monomer B.
 FRAGMENT_A, FRAGMENT_B = 0, 1
 #: Columns of a `StructureSet` with one row per atom.
@@ -36,7 +38,7 @@ class Label:
 
 @dataclass
 class Structure:
-    """One molecule or dimer as it came from its source.
+    """One molecule, dimer or bound ligand as it came from its source.
 
     A molecule has fragment A only; the charge of B is 0 then, its multiplicity 1. `v_ref` and `v_0` share one unit,
     which the store states. Values that a source does not give are NaN; the `given_*` features come from raw data with
@@ -63,6 +65,7 @@ class Structure:
     given_quadrupole: np.ndarray = field(default_factory=lambda: _nan(3, 3))  # (3, 3) e·Å², traceless
     given_origin: np.ndarray = field(default_factory=lambda: _nan(3))  # (3,) Å, what the moments refer to
     labels: np.ndarray = field(default_factory=lambda: _nan(0))  # (T,) properties of a molecule; NaN: not known
+    binding: Binding | None = None  # of the ligand of a complex
 
     def __post_init__(self) -> None:
         self.z = np.asarray(self.z, dtype=np.uint8)

@@ -5,7 +5,6 @@ where a value is not known; optionally `charge`, `multiplicity` and `group`. Of 
 is the name of its record, or its number from 1. SMILES become conformers (`conformers.py`), all with the row's labels.
 """
 
-import importlib.util
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +31,6 @@ _READERS = {".xyz": read_xyz_molecule, ".sdf": read_sdf_molecule, ".mol": read_s
 
 def read(dataset: MoleculeFolder) -> ReadResult:
     """Read every row of the table. Raises StructureError for a table that cannot be used at all."""
-    if dataset.relax == "openmm" and importlib.util.find_spec("openmm") is None:
-        raise StructureError("relax: openmm needs OpenMM; install it with: pip install openmm, or set relax: mmff")
     path = dataset.path / dataset.table
     table = reading.read_table(path)
     table.require("id", *dataset.properties)

@@ -17,9 +17,10 @@ from psigraph.structures.model import Label, Structure
 from psigraph.structures.sources import StructureError
 from psigraph.units import ENERGY_UNITS, energy_factor
 
-#: How the reason of a row begins that was left out by a setting, and of one that repeats a geometry.
+#: How the reason of a row begins that was left out by a setting, and of one that repeats another.
 NOT_SELECTED = "not selected: "
 IDENTICAL = "identical geometry to "
+IDENTICAL_LIGAND = "identical ligand and protein as "
 REJECTED_COLUMNS = ("source", "row", "id", "reason")
 
 
@@ -38,10 +39,10 @@ class Rejection:
 
     @property
     def kind(self) -> str:
-        """`not selected` (a setting left it out), `identical` (a repeated geometry) or `unreadable`."""
+        """`not selected` (a setting left it out), `identical` (a repeated geometry or ligand) or `unreadable`."""
         if self.reason.startswith(NOT_SELECTED):
             return "not selected"
-        return "identical" if self.reason.startswith(IDENTICAL) else "unreadable"
+        return "identical" if self.reason.startswith((IDENTICAL, IDENTICAL_LIGAND)) else "unreadable"
 
 
 @dataclass

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 #: Environment variable that names Psi4's data folder (the one that holds databases/).
 PSI4_DATA_VARIABLE = "PSIGRAPH_PSI4_DATA"
@@ -78,19 +79,51 @@ def qm9_folder(path: str | Path | None = None) -> Path:
     return Path(path)
 
 
+def openmm_systems_folder(path: str | Path | None = None) -> Path:
+    """Return the folder of posed ligands: `path`, else that of the installed package openmmforcefields.
+
+    The package is found without being imported. Raises StructureError with the remedy where there is none.
+    """
+    if path is None:
+        found = importlib.util.find_spec("openmmforcefields")
+        if found is None or found.origin is None:
+            raise StructureError(
+                "source openmmforcefields: the package openmmforcefields, which holds the data, is not installed; "
+                "install it with: pip install openmmforcefields"
+            )
+        path = Path(found.origin).parent / "data/perses_jacs_systems"
+    if not list(Path(path).glob("*/*_protein.pdb")):
+        raise StructureError(f"{path}: holds no */*_protein.pdb; install openmmforcefields again or correct `path`")
+    return Path(path)
+
+
 def raw_files(
-    source: str, *, path: str | Path | None = None, databases: Iterable[str] = (), table: str = ""
+    source: str,
+    *,
+    path: str | Path | None = None,
+    databases: Iterable[str] = (),
+    table: str = "",
+    archive: str | None = None,
+    named: Iterable[str] = (),
 ) -> list[Path]:
     """Return the files that a dataset of this `source` (as in config.yaml) reads, sorted; those that exist.
 
     `path` is the folder of folder datasets, `databases` the names of Psi4's databases, `table` the table of a folder of
-    molecules. Raises StructureError where there is no such table, and no data of Psi4 or QM9.
+    molecules or complexes, `archive` the file in the folder that holds all others, `named` further files in it. Raises
+    StructureError where there is no such table, archive or file, and no data of Psi4, QM9 or openmmforcefields.
     """
     if source == "psi4_databases":
         folder = psi4_databases_folder()
         files = [folder / f"{name}.py" for name in databases]
     elif source == "qm9":
         files = list(qm9_folder(path).glob(QM9_PARTS))
+    elif source == "openmmforcefields":
+        folder = openmm_systems_folder(path)
+        files = [*folder.glob("*/*_protein.pdb"), *folder.glob("*/*.sdf")]
+    elif archive:
+        files = [Path(path or ".") / archive]
+        if not files[0].is_file():
+            raise StructureError(f"{files[0]}: no such file; name the archive of complexes in `archive`")
     else:
         patterns = {
             "raw_folder": ("meta.xlsx", "meta.csv", "**/*.pdb", "**/*.npz"),
@@ -98,13 +131,30 @@ def raw_files(
             "exciton_pairs": ("pairs.csv.gz", "geom.npz"),
             "molecule_folder": ("**/*.xyz", "**/*.sdf", "**/*.mol"),
             "conformers": ("index.csv.gz", "geom.npz"),
+            "complex_folder": ("**/*.pdb", "**/*.sdf", "**/*.mol2"),
+            "pdbbind": ("*/*_protein.pdb", "*/*_ligand.sdf", "*/*_ligand.mol2"),
         }[source]
         files = [f for pattern in patterns for f in Path(path or ".").glob(pattern)]
-        if table:
-            files.append(Path(path or ".") / table)
-            if not files[-1].is_file():
-                raise StructureError(f"{files[-1]}: no such file; name the table of molecules in `table`")
+        kind = "complexes" if source == "complex_folder" else "molecules"
+        remedies = [(table, f"name the table of {kind} in `table`"), *((name, "correct its name") for name in named)]
+        for name, remedy in remedies:
+            if name:
+                files.append(Path(path or ".") / name)
+                if not files[-1].is_file():
+                    raise StructureError(f"{files[-1]}: no such file; {remedy}")
     return sorted(f for f in files if f.is_file())
+
+
+def files_of(dataset: Any) -> list[Path]:
+    """Return the files that a dataset's entry in the configuration reads; as `raw_files`."""
+    return raw_files(
+        dataset.source,
+        path=getattr(dataset, "path", None),
+        databases=getattr(dataset, "databases", ()),
+        table=getattr(dataset, "table", ""),
+        archive=getattr(dataset, "archive", None),
+        named=[name for key in ("index", "core") if (name := getattr(dataset, key, None))],
+    )
 
 
 def file_digests(files: Iterable[Path], root: Path) -> dict[str, str]:
