@@ -7,6 +7,9 @@ unit is 1 Å / `length_scale`, 10 Å by default; `V` is the unit of the labels, 
 Of molecules: ΣB bonds, ΣR regions, ΣM memberships (an atom of a region), ΣQ pairs of regions of all graphs; KA, KB, KR
 and KM columns of the graphset's `atom_features`, `bond_features`, `region_features` and `molecule_features`; T labels.
 
+Of complexes: ΣN atoms of the ligands, ΣB bonds between them, ΣS atoms of the proteins around them, ΣC contacts of all
+samples; hydrogen is left out of both. C is the number of `COMPLEX_ATOM_FEATURES`.
+
 Uses only the standard library.
 """
 
@@ -27,6 +30,8 @@ OFFSETS_OF = {
     "ΣM": "member_offsets",
     "ΣR": "region_offsets",
     "ΣQ": "region_pair_offsets",
+    "ΣS": "site_offsets",
+    "ΣC": "contact_offsets",
 }
 
 
@@ -247,7 +252,70 @@ MOLECULE_FIELDS: tuple[Field, ...] = (
     Field("y", "of each label", "Tx0e", "the labels of all datasets side by side", ("(n,T)", "float64"), batch=True),
 )
 
-FIELDS_OF: dict[str, tuple[Field, ...]] = {"delta": FIELDS, "regional": MOLECULE_FIELDS}
+#: What is known of every atom of a complex, beside its element: name, unit, meaning. A charge has that of the hydrogens
+#: bound to the atom in it.
+COMPLEX_ATOM_FEATURES: tuple[tuple[str, str, str], ...] = (
+    ("donor", "1", "whether it donates hydrogen bonds"),
+    ("acceptor", "1", "whether it accepts hydrogen bonds"),
+    ("aromatic", "1", "whether it is part of an aromatic ring"),
+    ("hydrophobic", "1", "whether it is hydrophobic: carbon or a halogen bound to neither nitrogen nor oxygen"),
+    ("charge", "e", "partial charge"),
+)
+_COMPLEX_ATOM = ", ".join(f"{name} ({meaning})" for name, _, meaning in COMPLEX_ATOM_FEATURES)
+#: Of complexes of a protein and a ligand: lengths in Å, numbers of atoms count from 0 in their sample.
+COMPLEX_FIELDS: tuple[Field, ...] = (
+    Field("ids", "", "", "unique name of each complex", ("(n,)", "text")),
+    Field("group", "", "", "target: the protein's name; never on two sides of a split by group", ("(n,)", "text")),
+    Field("system", "", "", "scaffold of the ligand (Bemis and Murcko), itself without rings", ("(n,)", "text")),
+    Field("ligand", "", "", "canonical SMILES of the ligand", ("(n,)", "text")),
+    Field("side", "", "", "side of the split that the source proposes: train, validation or test", ("(n,)", "text")),
+    Field("measure", "", "", "what was measured: Kd, Ki, IC50, or unknown", ("(n,)", "text")),
+    Field("source", "", "", "table or file it was read from", ("(n,)", "text")),
+    Field("charge", "e", "", "total charge of the ligand", ("(n,)", "int8")),
+    Field("n_heavy", "1", "", "atoms of the ligand other than hydrogen", ("(n,)", "int32")),
+    _bounds("offsets", "the fields by atom of the ligand"),
+    _bounds("bond_offsets", "the fields by bond"),
+    _bounds("site_offsets", "the fields by atom of the protein"),
+    _bounds("contact_offsets", "contacts"),
+    Field("z_atoms", "1", "0e", "atomic numbers of the ligand", ("(ΣN,)", "uint8"), batch=True),
+    Field("pos_atoms", "Å", "1o", "positions of the ligand's atoms (x, y, z)", ("(ΣN,3)", "float64"), batch=True),
+    Field(
+        "atom_features", "1, e", "5x0e", f"of the ligand's atoms: {_COMPLEX_ATOM}", ("(ΣN,5)", "float32"), batch=True
+    ),
+    Field("bonds", "1", "", "bonded atoms i < j of the ligand, sorted", ("(ΣB,2)", "uint16"), batch=True),
+    Field(
+        "bond_features",
+        "1",
+        "3x0e",
+        "order (1, 1.5 aromatic, 2, 3), whether conjugated, whether in a ring",
+        ("(ΣB,3)", "float32"),
+        batch=True,
+    ),
+    Field("site_z", "1", "0e", "atomic numbers of the protein near the ligand", ("(ΣS,)", "uint8"), batch=True),
+    Field("site_pos", "Å", "1o", "positions of the protein's atoms (x, y, z)", ("(ΣS,3)", "float64"), batch=True),
+    Field(
+        "site_features", "1, e", "5x0e", f"of the protein's atoms: {_COMPLEX_ATOM}", ("(ΣS,5)", "float32"), batch=True
+    ),
+    Field(
+        "in_pocket", "1", "", "whether a protein's atom is of a residue in the pocket", ("(ΣS,)", "bool"), batch=True
+    ),
+    Field("site_residue", "1", "", "number of the atom's residue in its protein", ("(ΣS,)", "int32")),
+    Field(
+        "contacts",
+        "1",
+        "",
+        "atom of the ligand and atom of the protein within the contact cutoff, sorted",
+        ("(ΣC,2)", "uint16"),
+        batch=True,
+    ),
+    Field("y", "of each label", "Tx0e", "the labels of all datasets side by side", ("(n,T)", "float64"), batch=True),
+)
+
+FIELDS_OF: dict[str, tuple[Field, ...]] = {
+    "delta": FIELDS,
+    "regional": MOLECULE_FIELDS,
+    "affinity": COMPLEX_FIELDS,
+}
 
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
 SHARD_FIELDS: tuple[Field, ...] = tuple(field for field in FIELDS if field.shard is not None)

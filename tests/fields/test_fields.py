@@ -2,8 +2,18 @@ import dataclasses
 
 import pytest
 
-from psigraph.fields import BY_NAME, DATA_FIELDS, EDGE_IRREPS, FIELDS, FIELDS_OF, MOLECULE_FIELDS, SHARD_FIELDS
+from psigraph.fields import (
+    BY_NAME,
+    COMPLEX_FIELDS,
+    DATA_FIELDS,
+    EDGE_IRREPS,
+    FIELDS,
+    FIELDS_OF,
+    MOLECULE_FIELDS,
+    SHARD_FIELDS,
+)
 from psigraph.graphs.batch import GraphBatch
+from psigraph.graphs.complex_batch import ComplexBatch
 from psigraph.graphs.molecule_batch import MoleculeBatch
 
 NOTE = "z_atoms pos_atoms atomic_node_attr field_node_features u y y_true_vref R_internal_val edge_index_atoms"
@@ -35,18 +45,25 @@ def test_label_unit_stands_in_for_v():
     assert {field.name for field in SHARD_FIELDS if field.unit == "V"} == {"y", "y_true_vref"}
 
 
-def test_fields_of_molecules_are_listed_once_and_counted():
-    names = [field.name for field in MOLECULE_FIELDS]
-    assert len(set(names)) == len(names) and FIELDS_OF == {"delta": FIELDS, "regional": MOLECULE_FIELDS}
-    for field in MOLECULE_FIELDS:
+def test_every_family_has_its_fields():
+    assert FIELDS_OF == {"delta": FIELDS, "regional": MOLECULE_FIELDS, "affinity": COMPLEX_FIELDS}
+
+
+@pytest.mark.parametrize("fields", [MOLECULE_FIELDS, COMPLEX_FIELDS], ids=["molecules", "complexes"])
+def test_fields_are_listed_once_and_counted(fields):
+    names = [field.name for field in fields]
+    assert len(set(names)) == len(names)
+    for field in fields:
         assert field.description and field.shard, field.name
         assert (field.unit == "") == (field.shard[1] == "text")
         assert field.shard[0].startswith("(Σ") == (field.counted_by is not None)
-    counters = {field.counted_by for field in MOLECULE_FIELDS} - {None}
-    assert counters == {field.name for field in MOLECULE_FIELDS if field.is_offsets}
+    counters = {field.counted_by for field in fields} - {None}
+    assert counters == {field.name for field in fields if field.is_offsets}
 
 
-@pytest.mark.parametrize("family, batch", [("delta", GraphBatch), ("regional", MoleculeBatch)])
+@pytest.mark.parametrize(
+    "family, batch", [("delta", GraphBatch), ("regional", MoleculeBatch), ("affinity", ComplexBatch)]
+)
 def test_batches_have_the_fields_that_are_marked(family, batch):
     marked = {field.name for field in FIELDS_OF[family] if field.batch}
     assert marked <= {field.name for field in dataclasses.fields(batch)}

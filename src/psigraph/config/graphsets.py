@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from psigraph.config.base import Name, Section, did_you_mean
 from psigraph.config.datasets import EnergyUnit
+from psigraph.graphs.complex_settings import CHARGES, check_radii
 from psigraph.graphs.regional_table import PER, columns_of, features_of_molecules
 from psigraph.graphs.settings import BASELINES, features_of_graphs
 from psigraph.quantum.table import FEATURES
@@ -130,6 +131,31 @@ class RegionalGraphset(GraphsetBase):
         return features_of_molecules(self._chosen(), self.level is not None)
 
 
+class AffinityGraphset(GraphsetBase):
+    """Complexes: which atoms of the protein stand around a ligand, which contacts, which charges."""
+
+    family: Literal["affinity"] = Field(description="learning task")
+    level: str | None = Field(None, description="charges psi4: a level of `levels`; else null")
+    charges: Literal["gasteiger", "psi4"] = Field(
+        "gasteiger",
+        description="partial charges of ligands: gasteiger, by RDKit; psi4, Mulliken's at the level of theory",
+    )
+    protein_radius: Cutoff = Field(12.0, description="the protein's atoms this near an atom of the ligand are kept [Å]")
+    pocket_radius: Cutoff = Field(6.0, description="residues with an atom this near the ligand are the pocket [Å]")
+    contact_cutoff: Cutoff = Field(4.5, description="longest distance of an atom of the ligand and one it touches [Å]")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "AffinityGraphset":
+        check_radii(self.protein_radius, self.pocket_radius, self.contact_cutoff)
+        if (self.charges == "psi4") != (self.level is not None) or self.level == "given":
+            raise ValueError("charges: psi4 and a level of `levels` belong together; name both or neither")
+        return self
+
+    def needed_features(self) -> tuple[str, ...]:
+        """The features its samples are made of."""
+        return CHARGES[self.charges]
+
+
 def check_features(names: list[str], per: str) -> list[str]:
     """Return names of the table's features of atoms or bonds. Raises ValueError for others and repeated ones."""
     known = [name for name, feature in FEATURES.items() if feature.per == per]
@@ -141,4 +167,4 @@ def check_features(names: list[str], per: str) -> list[str]:
     return names
 
 
-Graphset = Annotated[DeltaGraphset | RegionalGraphset, Field(discriminator="family")]
+Graphset = Annotated[DeltaGraphset | RegionalGraphset | AffinityGraphset, Field(discriminator="family")]

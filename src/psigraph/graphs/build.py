@@ -12,6 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from psigraph.graphs.blocks import Block, blocks, build_block
+from psigraph.graphs.complex_blocks import build_complexes
+from psigraph.graphs.complex_settings import ComplexSettings
 from psigraph.graphs.graph import Skipped, graph_from_structure
 from psigraph.graphs.molecule_blocks import LIMITS, build_molecules
 from psigraph.graphs.molecule_settings import MoleculeSettings
@@ -31,7 +33,7 @@ _LOG_INTERVAL = 10.0  # s
 _MOST_WARNINGS = 10
 
 #: Families whose graphs carry the labels of their structures.
-_LABELLED = ("regional",)
+_LABELLED = ("regional", "affinity")
 
 #: Kinds of files that hold what a level of theory gives.
 _OF_LEVELS = ("quantum", "shieldings")
@@ -181,6 +183,9 @@ class _Source:
             if self.labels is None:
                 dimers = cast(GraphSettings, self.settings)
                 yield build_block(structures, sets, dimers, prefix=prefix, allow_unlabelled=allow_unlabelled)
+            elif isinstance(self.settings, ComplexSettings):
+                around = self.structures.complexes(first, last)
+                yield build_complexes(structures, around, sets, self.settings, prefix=prefix, labels=self.labels)
             else:
                 molecules = cast(MoleculeSettings, self.settings)
                 yield build_molecules(structures, sets, molecules, prefix=prefix, labels=self.labels)

@@ -54,8 +54,8 @@ class CachedDimerDataset(ShardDataset[GraphBatch], DimerSource):
     """Dimers of a graphset's shards, optionally rotated and jittered afresh each epoch.
 
     Parameters and attributes as of `ShardDataset`. `jitter` is the standard deviation of the noise on each coordinate
-    [Å]. PyG samples have `edge_attr_sh` where `spherical_harmonics` is set. Further attributes: length_scale, unit;
-    arrays by sample: `theta_defined`, `u`, `y`, `y_true_vref`.
+    [Å]. PyG samples have `edge_attr_sh` where `spherical_harmonics` is set. Further attributes: cutoff [Å],
+    length_scale, unit; arrays by sample: `theta_defined`, `u`, `y`, `y_true_vref`.
     """
 
     family = "delta"
@@ -74,6 +74,7 @@ class CachedDimerDataset(ShardDataset[GraphBatch], DimerSource):
         memory: int | None = None,
     ) -> None:
         super().__init__(shard_paths, indices=indices, expected=expected, dtype=dtype, memory=memory)
+        self.cutoff: float = self.settings["cutoff"]
         self.length_scale: float = self.settings["length_scale"]
         self.unit: str = self.settings["unit"]
         self.spherical_harmonics = spherical_harmonics

@@ -51,7 +51,7 @@ def build_molecules(
         **{name: getattr(whole, name) for name in ("group", "system", "source")},
         "charge": whole.charge[:, 0],
         "n_heavy": np.diff(heavy[whole.offsets]),
-        "y": _labels(whole, whole.label_specs if labels is None else labels),
+        "y": labels_of_structures(whole, whole.label_specs if labels is None else labels),
     }
     return Block(columns, graphs.counts, skipped, _missing(columns, graphs.counts, settings))
 
@@ -95,7 +95,7 @@ def _value(name: str, table: QuantumSet | None, structures: StructureSet, chosen
     return found
 
 
-def _labels(structures: StructureSet, labels: Sequence[Label]) -> np.ndarray:
+def labels_of_structures(structures: StructureSet, labels: Sequence[Label]) -> np.ndarray:
     """Return the columns of y (n, T), NaN for labels that the structures have not."""
     place = {label.name: column for column, label in enumerate(structures.label_specs)}
     y = np.full((structures.n, len(labels)), np.nan)

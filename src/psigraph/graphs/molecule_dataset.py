@@ -21,8 +21,8 @@ class MoleculeDataset(ShardDataset[MoleculeBatch]):
     """Molecules of a graphset's shards.
 
     Parameters and attributes as of `ShardDataset`. `targets` are names of labels: batches and `y` have their columns,
-    in this order; None: those of all labels. Further attributes: `labels`, all that the shards have; `targets`; arrays
-    by sample: `n_heavy`, `y`. Raises ValueError for an unknown target.
+    in this order; None: those of all labels. Further attributes: cutoff and region_cutoff [Å]; `labels`, all that the
+    shards have; `targets`; arrays by sample: `n_heavy`, `y`. Raises ValueError for an unknown target.
     """
 
     family = "regional"
@@ -38,6 +38,7 @@ class MoleculeDataset(ShardDataset[MoleculeBatch]):
         memory: int | None = None,
     ) -> None:
         super().__init__(shard_paths, indices=indices, expected=expected, dtype=dtype, memory=memory)
+        self.cutoff: float = self.settings["cutoff"]
         self.region_cutoff: float = self.settings["region_cutoff"]
         self.labels = labels_of(self.settings)
         self._choose(targets)

@@ -185,9 +185,10 @@ def settings_of(
     `values` is a graphset's entry in the configuration, then `level_settings` is its level's entry in `levels`; or what
     `identity()` gave, as shards and checkpoints keep it, with `level_name`. Raises ValueError for an unknown family.
     """
+    from psigraph.graphs.complex_settings import ComplexSettings
     from psigraph.graphs.molecule_settings import MoleculeSettings  # imports this module
 
-    families: dict[str, Any] = {"delta": GraphSettings, "regional": MoleculeSettings}
+    families: dict[str, Any] = {"delta": GraphSettings, "regional": MoleculeSettings, "affinity": ComplexSettings}
     family = values.get("family", "delta")
     if family not in families:
         raise ValueError(f"unknown family {family!r}; known: {', '.join(families)}")

@@ -216,7 +216,7 @@ def _compare(shard: Shard, expected: Mapping[str, Any], who: str) -> None:
     for key, value in expected.items():
         found = shard.settings.get(key)
         if found != value:
-            unit = " Å" if key in ("cutoff", "region_cutoff") else ""
+            unit = " Å" if key.endswith(("cutoff", "radius")) else ""
             raise StoreError(
                 f"{shard.path}: was built with {key} {_text(found)}{unit}, but {who} {_text(value)}{unit}; "
                 f"rebuild the shards with: {REMEDY}"

@@ -79,7 +79,7 @@ class ShardDataset(GraphSource[AnyBatch]):
     available memory by default: graphs that fit lie in memory, others are read from disk a window at a time; batches
     are the same. Batches come in `dtype` (torch's default at construction).
 
-    Attributes: settings, level_name, digest, digests of the graphset, cutoff [Å]; arrays by sample, read from the
+    Attributes: settings, level_name, digest, digests of the graphset; arrays by sample, read from the
     shards when they are first asked for: `ids`, `groups`, `systems`, `sources`, `charges`, `n_atoms`.
 
     Raises StoreError where shards are missing, damaged, incomplete or built with other settings, IndexError for an
@@ -105,7 +105,6 @@ class ShardDataset(GraphSource[AnyBatch]):
             )
         self.settings, self.level_name = dict(shards.settings), shards.level_name
         self.digest, self.digests = shards.digest, dict(shards.digests)
-        self.cutoff: float = self.settings["cutoff"]
         self.dtype = dtype or torch.get_default_dtype()
         self._shards, self._reader = shards, ShardReader(shards, numpy_dtype(dtype))
         self._columns = self._load(available_memory() // _SHARE if memory is None else memory)

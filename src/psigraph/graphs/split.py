@@ -1,13 +1,23 @@
 """Training, validation and test sets that never share a group, for any number of groups."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from psigraph.graphs.split_counts import SplitError, joined, numbered, size_sides, take
 
-__all__ = ["SPLITS", "Samples", "SplitError", "split_groups", "split_samples", "split_sizes"]
+__all__ = [
+    "SPLITS",
+    "Grouped",
+    "Samples",
+    "SplitError",
+    "split_given",
+    "split_groups",
+    "split_samples",
+    "split_sizes",
+]
 
 SPLITS = ("train", "validation", "test")
 #: Separates the draw of a fold's validation groups from the draw of the folds.
@@ -23,6 +33,39 @@ class Samples(Protocol):
     def systems(self) -> np.ndarray: ...  # (n,) text: of molecules their scaffolds
     @property
     def n_heavy(self) -> np.ndarray: ...  # (n,) atoms other than hydrogen
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """What says which samples belong together, as arrays (n,)."""
+
+    groups: np.ndarray
+    systems: np.ndarray
+    n_heavy: np.ndarray
+
+
+def split_given(sides: np.ndarray, groups: np.ndarray, *, seed: int, train: int | None = None) -> dict[str, np.ndarray]:
+    """Return the indices of the samples that train, validate and test as the source of the data says, by these names.
+
+    sides (n,) text: one of the names, or empty for samples that are left out. `train` is the largest number of samples
+    that train, taken group by group in a random order; with equal seeds, smaller training sets are part of larger ones.
+
+    Raises SplitError where none train, or a group (n,) stands on two sides.
+    """
+    result = {name: np.flatnonzero(sides == name) for name in SPLITS}
+    if not len(result["train"]):
+        raise SplitError(
+            "the source gives no sample the side 'train'; take another split, by random, group or scaffold"
+        )
+    owner, n_labels = numbered(groups)
+    on = np.stack([np.bincount(owner[rows], minlength=n_labels) > 0 for rows in result.values()])
+    if (on.sum(axis=0) > 1).any():
+        label = sorted({str(name) for name in groups})[int(np.argmax(on.sum(axis=0) > 1))]
+        raise SplitError(f"the source puts the group {label!r} on two sides; correct its table")
+    if train is not None:
+        order = _ranks(n_labels, seed)[owner[result["train"]]]
+        result["train"] = np.sort(result["train"][np.argsort(order, kind="stable")[:train]])
+    return result
 
 
 def split_samples(
