@@ -145,6 +145,66 @@ class RegionContrastiveSettings(TieredSettings):
     pretraining_share: float = Field(0.05, ge=0, lt=1, description="first share of the epochs: the contrast alone")
 
 
+def _check_heads(heads: int, **widths: int) -> None:
+    """Raise ValueError unless the heads divide these widths, given by name."""
+    for name, width in widths.items():
+        if width % heads:
+            raise ValueError(f"heads must divide {name}; got {heads} heads and {name} {width}")
+
+
+class AffinitySettings(ArchitectureSettings):
+    """What every architecture of the family `affinity` has: the grid it sees and how it is regularised."""
+
+    family = "affinity"
+    grid_points: int = Field(24, ge=8, le=96, multiple_of=4, description="grid points along each edge of the box")
+    spacing: float = Field(1.0, gt=0, description="distance of grid points [Å]")
+    width: float = Field(1.0, gt=0, description="SD of the Gaussian density of each atom [Å]")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of the activations that training leaves out")
+
+
+class TransformerCnnSettings(AffinitySettings):
+    """Hyperparameters of `transformer_cnn`: multi-scale convolutions, then transformer blocks over the grid."""
+
+    model = "transformer_cnn:TransformerCNN"
+    dim: int = Field(256, ge=16, description="width of the transformer")
+    blocks: int = Field(4, ge=1, description="transformer blocks")
+    heads: int = Field(8, ge=1, description="attention heads; must divide dim")
+
+    @model_validator(mode="after")
+    def _heads(self) -> "TransformerCnnSettings":
+        _check_heads(self.heads, dim=self.dim)
+        return self
+
+
+class HybridCnnGnnSettings(AffinitySettings):
+    """Hyperparameters of `hybrid_cnn_gnn`: a CNN, graph attention on ligand and contacts, fusion, a transformer."""
+
+    model = "hybrid_cnn_gnn:HybridCNNGNN"
+    graph_dim: int = Field(64, ge=8, description="width of the graph attention")
+    graph_layers: int = Field(3, ge=1, description="layers of graph attention")
+    blocks: int = Field(4, ge=1, description="blocks of the final transformer")
+    heads: int = Field(8, ge=1, description="attention heads; must divide graph_dim and 256, the transformer's width")
+
+    @model_validator(mode="after")
+    def _heads(self) -> "HybridCnnGnnSettings":
+        _check_heads(self.heads, graph_dim=self.graph_dim, **{"the transformer's width": 256})
+        return self
+
+
+class ResidualTransformerCnnSettings(AffinitySettings):
+    """Hyperparameters of `residual_transformer_cnn`: a residual CNN for each component, then cross attention."""
+
+    model = "residual_transformer_cnn:ResidualTransformerCNN"
+    dim: int = Field(192, ge=16, description="width of the cross-component transformer")
+    blocks: int = Field(3, ge=1, description="blocks of the cross-component transformer")
+    heads: int = Field(8, ge=1, description="attention heads; must divide dim")
+
+    @model_validator(mode="after")
+    def _heads(self) -> "ResidualTransformerCnnSettings":
+        _check_heads(self.heads, dim=self.dim)
+        return self
+
+
 #: Hyperparameters by architecture.
 ARCHITECTURES: dict[str, type[ArchitectureSettings]] = {
     "delta_coupling": DeltaCouplingSettings,
@@ -155,4 +215,7 @@ ARCHITECTURES: dict[str, type[ArchitectureSettings]] = {
     "region_merging": RegionMergingSettings,
     "wavefunction_messages": WavefunctionMessagesSettings,
     "region_contrastive": RegionContrastiveSettings,
+    "transformer_cnn": TransformerCnnSettings,
+    "hybrid_cnn_gnn": HybridCnnGnnSettings,
+    "residual_transformer_cnn": ResidualTransformerCnnSettings,
 }

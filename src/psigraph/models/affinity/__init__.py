@@ -1,0 +1,1 @@
+"""What the models of the family `affinity` are made of: voxels, convolutions, attention, graphs, head."""
