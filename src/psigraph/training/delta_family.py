@@ -26,7 +26,7 @@ class DeltaFamily:
         split = settings.split
         if split.train is not None or max(split.validation, split.test) >= 1:
             counted: Any = data
-            return split_samples(counted, seed=seed, **split.model_dump())
+            return split_samples(counted, seed=seed, by=split.by, **split.numbers())
         labels = data.systems if split.by == "system" else data.groups
         return split_groups(labels, seed=seed, **split.model_dump(include={"validation", "test", "folds"}))
 

@@ -56,7 +56,8 @@ def train_run(
     `settings` as in psigraph.training.settings; `start_from`: a checkpoint of the same architecture and seed whose
     encoder the model begins with. The folder gets final_model_{experiment}_learning.pt, history.csv, split.csv,
     training.json, and last.ckpt, from which the same call resumes after it was killed. `gpus`: the GPUs to use, one
-    process each; `processes`: processes where the CPU computes. They share `threads` and change no result.
+    process each; `processes`: processes where the CPU computes. They share `threads` and change no result, but that
+    batch normalisation sees each process's share of a batch by itself.
 
     Raises ValueError (StoreError, SplitError, StartError) for settings, shards or a checkpoint to start from that do
     not fit or an empty training split, DeviceError where a cluster job sees no GPU, TrainingError where too many
@@ -95,10 +96,10 @@ def _train(
     started = time.perf_counter()
     torch.set_num_threads(max(1, threads // team.size))
     keep_freed_memory()
-    run = _prepare(team, shards, settings, names, device)
+    run = prepare_run(team, shards, settings, names, device)
     train = run.train
     statistics = run.family.statistics(train)
-    model, start = _new_model(run, statistics, start)
+    model, start = new_model(run, statistics, start)
     run = replace(run, start=start)
     task = run.family.task(model, train, statistics, run.settings, start.learned if start else ())
     path = folder / f"final_model_{run.experiment}_learning.pt"
@@ -119,7 +120,7 @@ def _train(
     return path
 
 
-def _prepare(
+def prepare_run(
     team: Team, shards: Sequence[str | Path], settings: RunSettings, names: tuple[str, str, int], device: str
 ) -> Run:
     """Choose the precision, read and check the shards, split the samples."""
@@ -128,7 +129,8 @@ def _prepare(
     precision = choose_precision(settings.training.precision, device, capability)
     family = family_of(settings.graphset.family)
     data = family.open(shards, settings, _dtype(precision))
-    split = family.split(data, settings, seed)
+    draw = settings.split.draw
+    split = family.split(data, settings, seed if draw is None else draw)
     training = settle_length(settings.training, len(split["train"]))
     settings = settings.model_copy(update={"training": training})
     if team.rank == 0:
@@ -142,7 +144,7 @@ def _dtype(precision: str) -> torch.dtype:
     return torch.float64 if precision == "float64" else torch.float32
 
 
-def _new_model(run: Run, statistics: Any, start: Start | None) -> tuple[nn.Module, Start | None]:
+def new_model(run: Run, statistics: Any, start: Start | None) -> tuple[nn.Module, Start | None]:
     """Return the untrained model, drawn from the seed, with the training set's normalisation, and what it starts from.
 
     The encoder of `start` comes with the normalisation of its own inputs.

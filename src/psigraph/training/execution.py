@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from psigraph.models.kernels.build import REMEDY
+from psigraph.training.buffers import RunningStatistics
 from psigraph.training.optimisation import out_of_memory
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Execution:
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
 
-        state = torch.get_rng_state()
+        state, running = torch.get_rng_state(), RunningStatistics(self.model)
 
         def evaluate(call: Callable[[Any], Any]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             torch.set_rng_state(state)
@@ -111,6 +112,7 @@ class Execution:
             out, gradients = evaluate(self.call)
             with self._plain_torch():
                 expected, exact = evaluate(self.model)
+        running.restore()  # nothing was learned yet
         if not all(torch.isfinite(t).all() for t in (expected, *exact) if t is not None):
             return False
         limits = AUTOCAST_TOLERANCE if torch.is_autocast_enabled(out.device.type) else TOLERANCE

@@ -17,6 +17,7 @@ from psigraph.training.task import Task
 FAMILIES = {
     "delta": "psigraph.training.delta_family:DeltaFamily",
     "regional": "psigraph.training.regional_family:RegionalFamily",
+    "affinity": "psigraph.training.affinity_family:AffinityFamily",
 }
 
 

@@ -1,6 +1,7 @@
 """The training of every architecture and family, on Lightning: steps, validation, and what an epoch's line says."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from psigraph.config import Training
 from psigraph.training.ema import WeightAverage
 from psigraph.training.epoch import Epoch, Sums, look_every
 from psigraph.training.optimisation import Accumulation, Optimisation
-from psigraph.training.schedule import make_optimizer, scheduler
+from psigraph.training.schedule import base_lr, make_optimizer, scheduler
 from psigraph.training.stream import NOTHING, Stream
 from psigraph.training.task import Task
 from psigraph.training.team import Team
@@ -118,7 +119,8 @@ class TrainingModule(pl.LightningModule):
         self.number = stream.start
         self.values = None
         self.started = time.perf_counter()
-        self.lr = float(self.lr_scheduler.get_last_lr()[0])
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        self.lr = base_lr(optimizer, self.lr_scheduler)
         sums = None
         if resumed is not None and stream.start:
             sums, self.lr = Sums(**resumed["sums"]), resumed["lr"]
@@ -197,7 +199,7 @@ class TrainingModule(pl.LightningModule):
         if self.validation_stream is None:
             self._pause()
         self.train_stream.end_epoch()
-        self.log("monitored", self.monitored)
+        self.log("monitored", self.cost)
 
     def _pause(self) -> None:
         """The training batches of this epoch are over."""
@@ -206,8 +208,14 @@ class TrainingModule(pl.LightningModule):
 
     @property
     def monitored(self) -> float:
-        """What early stopping watches: the chosen validation metric, or the training loss where there is none."""
-        return self.epoch.train_loss if self.values is None else self.values[self.monitor]
+        """What selects and stops: the chosen validation metric, or the training loss where there is none."""
+        return self.epoch.train_loss if self.values is None else self.values.get(self.monitor, math.nan)
+
+    @property
+    def cost(self) -> float:
+        """What early stopping watches: the monitored value, with the sign that makes lower better."""
+        higher = self.values is not None and self.monitor in self.task.higher_is_better
+        return -self.monitored if higher else self.monitored
 
     def kept_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights as validation sees them: their average where there is one."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from psigraph.config import Training
+from psigraph.training.buffers import RunningStatistics
 from psigraph.training.ema import WeightAverage
 from psigraph.training.team import Team
 
@@ -80,9 +81,9 @@ class Optimisation:
 
     Gradients are those of the global batch's mean loss, however it is split over parts and processes.
 
-    A batch that raises, or whose loss or gradient is not finite, changes no weight, in any process. On a GPU nothing
-    here waits for the device: the optimiser is told on the device not to step. With a gradient scaler an infinite
-    gradient is the scaler's business.
+    A batch that raises, or whose loss or gradient is not finite, changes no weight and no running statistics, in any
+    process. On a GPU nothing here waits for the device: the optimiser is told on the device not to step. With a
+    gradient scaler an infinite gradient is the scaler's business.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Optimisation:
         self.optimizer, self.scaler, self.team, self.average = optimizer, scaler, team or Team(), average
         self.accumulation = accumulation
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.running = RunningStatistics(model)
         self.device = self.parameters[0].device
         self.waits = self.device.type == "cpu"  # reading a number costs nothing
 
@@ -108,6 +110,7 @@ class Optimisation:
         """Take a step on this process's share of a global batch, None where it has none."""
         loss, error = torch.zeros((), device=self.device), None
         graphs: Tensor | int = 0
+        self.running.remember()
         try:
             if batch is None:
                 self.optimizer.zero_grad(set_to_none=True)
@@ -118,7 +121,9 @@ class Optimisation:
             error, loss = caught, loss.new_full((), torch.nan)
         if self.team.size > 1:
             loss, graphs = self._add_up(loss, graphs, failed=error is not None)
-        return Step(loss, self._update(loss), graphs, error)
+        taken = self._update(loss)
+        self.running.settle(taken)
+        return Step(loss, taken, graphs, error)
 
     def _gradients(self, batch: Any, size: int) -> Tensor:
         """Add to the gradients and return the share's part of the loss."""
@@ -130,12 +135,18 @@ class Optimisation:
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             return loss.detach()
 
-        losses = self.accumulation.each(batch, work, lambda: self.optimizer.zero_grad(set_to_none=True))
+        losses = self.accumulation.each(batch, work, self._begin)
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _begin(self) -> None:
+        """Forget what a first attempt at the batch left behind."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.running.restore()
 
     def _add_up(self, loss: Tensor, graphs: Tensor | int, failed: bool) -> tuple[Tensor, Tensor]:
         """Add gradients, losses and graphs up over the processes; the NaN of a failed one reaches them all.
 
+        Of running statistics the processes get the mean.
         A parameter that takes no part in the loss of any process has no gradient afterwards, as in a single one.
         """
         kind = self.parameters[0].dtype
@@ -145,9 +156,12 @@ class Optimisation:
         if failed:
             values.fill_(torch.nan)
         values[-1] = graphs
-        values = torch.cat([values, torch.tensor(takes_part, dtype=kind).to(values.device)])
+        running = self.running.values().to(values)
+        values = torch.cat([values, torch.tensor(takes_part, dtype=kind).to(values.device), running])
         self.team.add_up(values)
-        *parts, loss, counted, shares = values.split([*(p.numel() for p in self.parameters), 1, 1, len(takes_part)])
+        sizes = [*(p.numel() for p in self.parameters), 1, 1, len(takes_part), len(running)]
+        *parts, loss, counted, shares, running = values.split(sizes)
+        self.running.set(running / self.team.size)
         if not all(takes_part):  # only then a device has to be waited for
             takes_part = (shares > 0).tolist()
         for parameter, part, takes in zip(self.parameters, parts, takes_part, strict=True):

@@ -51,6 +51,10 @@ def _monitor(run: Run, task: Task) -> str:
     return f"validation {monitored(run.settings.training, task)}" if has_validation else "training loss"
 
 
+def _higher_is_better(run: Run, task: Task) -> bool:
+    return len(run.split["validation"]) > 0 and monitored(run.settings.training, task) in task.higher_is_better
+
+
 def training_record(run: Run, model: nn.Module, task: Task, state: RunState, notes: Sequence[str]) -> dict[str, Any]:
     """Return what training.json says about how the run went."""
     return {
@@ -61,6 +65,7 @@ def training_record(run: Run, model: nn.Module, task: Task, state: RunState, not
         "best_epoch": state.best_epoch,
         "best_value": state.best_value,
         "monitor": _monitor(run, task),
+        "higher_is_better": _higher_is_better(run, task),
         "stopped_reason": state.stopped,
         "bad_batches": state.bad_batches,
         "processes": run.team.size,

@@ -21,6 +21,9 @@ from psigraph.training.resume import KEY
 
 log = logging.getLogger(__name__)
 
+#: Metrics whose names in log lines are not their letters in capitals.
+_TITLES = {"r2": "R²", "loss": "loss", "accuracy": "accuracy"}
+
 
 @dataclass
 class RunState:
@@ -29,6 +32,7 @@ class RunState:
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     best_epoch: int | None = None
     best_value: float | None = None
+    best_cost: float | None = None  # the value with the sign that makes lower better
     best_weights: dict[str, torch.Tensor] | None = None
     last_weights: dict[str, torch.Tensor] | None = None  # once the run is over
     bad_batches: int = 0
@@ -62,15 +66,15 @@ class Recorder(Checkpoint):
             self._save(trainer, pl_module, pl_module.current_epoch, pl_module.number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        record, value = pl_module.epoch_record(), pl_module.monitored
+        record, value, cost = pl_module.epoch_record(), pl_module.monitored, pl_module.cost
         epoch, state, sums = record["epoch"], self.state, pl_module.epoch.sums
         state.history.append(record)
         state.bad_batches += sums.bad + pl_module.epoch.bad_validation
         state.graphs += sums.graphs
         state.train_seconds += sums.train_seconds
-        better = math.isfinite(value) and (state.best_value is None or value < state.best_value)
+        better = math.isfinite(cost) and (state.best_cost is None or cost < state.best_cost)
         if better and pl_module.task.selecting:
-            state.best_epoch, state.best_value = epoch, value
+            state.best_epoch, state.best_value, state.best_cost = epoch, value, cost
             if self.keep_best:
                 state.best_weights = pl_module.kept_weights()
         if epoch >= self.training.epochs:
@@ -115,7 +119,8 @@ class Recorder(Checkpoint):
             figures = (f"{_title(name)} {record[f'val_{name}']:.4g} {unit}".rstrip() for name, unit in found)
             parts.append(f"validation {', '.join(figures)}")
         parts += [f"learning rate {record['lr']:.3g}", f"{record['seconds']:.2f} s"]
-        return ", ".join([*parts, f"{record['graphs_per_s']:.3g} graphs/s"])
+        verdict = task.verdict({name: record[f"val_{name}"] for name, _ in found}) if found else ""
+        return ", ".join([*parts, f"{record['graphs_per_s']:.3g} graphs/s", *([verdict] if verdict else [])])
 
 
 class Stopping(EarlyStopping):
@@ -132,7 +137,7 @@ class Stopping(EarlyStopping):
 def _title(metric: str) -> str:
     """Return a metric's name as log lines show it: `mae_u0` is `MAE u0`."""
     name, _, target = metric.partition("_")
-    return f"{name.upper()} {target}".rstrip()
+    return f"{_TITLES.get(name, name.upper())} {target}".rstrip()
 
 
 def stop_reason(trainer: pl.Trainer, value: float) -> str:

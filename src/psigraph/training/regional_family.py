@@ -29,7 +29,7 @@ class RegionalFamily:
         return MoleculeDataset(shards, expected=expected, dtype=dtype, targets=settings.targets)
 
     def split(self, data: MoleculeDataset, settings: RunSettings, seed: int) -> Mapping[str, np.ndarray]:
-        return split_samples(data, seed=seed, **settings.split.model_dump())
+        return split_samples(data, seed=seed, by=settings.split.by, **settings.split.numbers())
 
     def training_samples(
         self, data: MoleculeDataset, rows: np.ndarray, training: Training, seed: int

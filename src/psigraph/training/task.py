@@ -16,6 +16,8 @@ class Task:
 
     #: Whether the current epoch may be selected and may end the run.
     selecting: bool = True
+    #: Metrics of which more is better; of all others less is.
+    higher_is_better: frozenset[str] = frozenset()
 
     @property
     def unit(self) -> str:
@@ -47,6 +49,10 @@ class Task:
         """Return the metrics over a whole validation set (n, ...), whose samples are these rows (n,) of the graphset;
         one that nothing is known of is left out."""
         raise NotImplementedError
+
+    def verdict(self, values: Mapping[str, float]) -> str:
+        """Return what an epoch's log line says, in a word or two, of its validation metrics; empty for nothing."""
+        return ""
 
     def meta(self) -> dict[str, Any]:
         """Return what the checkpoint says of the task, as JSON values."""
