@@ -1,7 +1,8 @@
 """psigraph: from raw molecular structures to trained models and a report.
 
 Reads and validates the configuration, includes one rule file per stage and names the targets people type:
-all, features, graphs, train_FAMILY and evaluate_FAMILY (delta, regional), leaderboard, report.
+all, features, graphs, train_FAMILY and evaluate_FAMILY (delta, regional, affinity), leaderboard, search, find_lr,
+report.
 """
 
 import os
@@ -41,6 +42,7 @@ include: "rules/quantum.smk"
 include: "rules/descriptors.smk"
 include: "rules/graphs.smk"
 include: "rules/train.smk"
+include: "rules/search.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

@@ -7,7 +7,7 @@ from psigraph.descriptors import SHIELDING_VERSION
 from psigraph.quantum import FEATURE_VERSION
 from psigraph.quantum.table import FEATURES
 from psigraph.stores import canonical_json
-from psigraph.structures.sources import StructureError, raw_files
+from psigraph.structures.sources import StructureError, files_of
 
 try:
     CONFIG: Config = validate_config(config, ", ".join(map(str, workflow.configfiles)) or "config")
@@ -16,7 +16,7 @@ except ConfigError as error:
 
 
 #: Families with targets train_FAMILY and evaluate_FAMILY.
-FAMILIES = ("delta", "regional")
+FAMILIES = ("delta", "regional", "affinity")
 
 
 def hold_results() -> None:
@@ -62,17 +62,10 @@ def script(name: str) -> str:
 
 def raw_inputs(wildcards) -> list[str]:
     """The files a dataset is read from."""
-    dataset = CONFIG.datasets[wildcards.dataset]
     try:
-        files = raw_files(
-            dataset.source,
-            path=getattr(dataset, "path", None),
-            databases=getattr(dataset, "databases", ()),
-            table=getattr(dataset, "table", ""),
-        )
+        return [str(file) for file in files_of(CONFIG.datasets[wildcards.dataset])]
     except StructureError as error:
         raise WorkflowError(str(error)) from None
-    return [str(file) for file in files]
 
 
 def quantum_files(dataset: str, level: str, kind: str = "quantum") -> list[str]:
@@ -147,6 +140,7 @@ GRAPH_MODULES = {
     "delta": "multipoles",
     "regional": "hops molecule_blocks molecule_columns molecule_graphs molecule_settings patches region_pairs "
     "regional_table regions draws",
+    "affinity": "complex_blocks complex_settings molecule_blocks",
 }
 
 
@@ -156,7 +150,8 @@ def graph_modules(graphset: str) -> list[str]:
     names = f"{GRAPH_MODULES['']} {GRAPH_MODULES[family]}".split()
     others = ("quantum/store_reader", "quantum/table", "structures/geometry", "fields", "stores", "units")
     radii = ("descriptors/radii",) if family == "regional" else ()
-    return modules(*(f"graphs/{name}" for name in names), *others, *radii)
+    around = ("structures/complexes",) if family == "affinity" else ()
+    return modules(*(f"graphs/{name}" for name in names), *others, *radii, *around)
 
 
 def shards(graphset: str) -> list[str]:

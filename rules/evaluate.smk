@@ -3,7 +3,7 @@
 In: models, splits and shards. Out: results/evaluation/{experiment}/... (tables) and results/plots/{experiment}/... A plot
 of an empty split is not drawn, so plots are declared as folders. Experiments of the family delta that share their
 datasets are compared with each other: results/evaluation/experiments/delta.csv and results/plots/experiments/delta.
-Those of the family regional stand on one leaderboard: rules/report.smk.
+Those of the families regional and affinity stand on leaderboards: rules/report.smk.
 """
 
 
@@ -14,12 +14,18 @@ rule evaluate:
         history=rules.train.output.history,
         split=rules.train.output.split,
         script=script("evaluate.py"),
-        modules=modules(
+        modules=lambda wildcards: modules(
             *(f"evaluation/{name}" for name in ("run", "run_files", "inference", "tables", "run_figures", "figures")),
             *(
-                f"evaluation/regional/{name}"
-                for name in ("run", "floors", "tables", "run_figures", "panels", "pretraining")
+                f"evaluation/{family}/{name}"
+                for family, names in (
+                    ("regional", "run floors tables run_figures pretraining"),
+                    ("affinity", "run floors tables run_figures rotation saliency saliency_figure"),
+                )
+                if wildcards.experiment in experiments_of_family(family)
+                for name in names.split()
             ),
+            "evaluation/panels",
             "training/checkpoint",
             "graphs",
             "metrics",
@@ -60,14 +66,18 @@ rule compare:
             f"results/models/{wildcards.experiment}/{run}/history.csv" for run in runs(wildcards.experiment)
         ],
         script=script("compare.py"),
-        modules=modules(
-            *(f"evaluation/{name}" for name in ("experiment", "pooling", "bootstrap", "tables", "figures")),
+        modules=lambda wildcards: modules(
+            *(f"evaluation/{name}" for name in ("experiment", "pooling", "bootstrap", "tables", "figures", "panels")),
             *(f"evaluation/{name}" for name in ("experiment_figures", "interaction_figure")),
             *(
-                f"evaluation/regional/{name}"
-                for name in ("comparison", "comparison_figures", "tables", "panels", "floors")
+                f"evaluation/{family}/{name}"
+                for family, names in (
+                    ("regional", "comparison comparison_figures tables floors run_figures"),
+                    ("affinity", "comparison comparison_figures tables ensembles sums run_figures"),
+                )
+                if wildcards.experiment in experiments_of_family(family)
+                for name in names.split()
             ),
-            "evaluation/regional/run_figures",
             "metrics",
         ),
     output:

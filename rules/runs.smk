@@ -49,7 +49,7 @@ def training_modules(experiment: str) -> list[str]:
     others = {settings for settings in ARCHITECTURES.values() if settings.family != family}
     foreign = {f"models/{settings.model.partition(':')[0]}.py" for settings in others}
     foreign |= {f"training/{settings.family}{part}.py" for settings in others for part in ("", "_family")}
-    own = ("models/regional",) if family == "regional" else ()
+    own = (f"models/{family}",) if (HERE / f"src/psigraph/models/{family}").is_dir() else ()
     files = modules("models", "models/kernels", *own, "training", "graphs", "fields", "metrics", "stores")
     return [file for file in files if "/".join(Path(file).parts[-2:]) not in foreign]
 
@@ -68,3 +68,14 @@ def run_settings(experiment: str, architecture: str) -> str:
     if graphset.family == "regional":
         settings |= item.model_dump(mode="json", include={"targets", "objective", "target_weights"})
     return canonical_json(settings)
+
+
+def searched(search: str) -> tuple[str, str, int]:
+    """Experiment, architecture and seed of a search."""
+    item = CONFIG.searches[search]
+    return item.experiment, item.architecture, item.seed
+
+
+def training_of(search: str) -> Section:
+    """How the trials of a search train."""
+    return CONFIG.experiments[CONFIG.searches[search].experiment].training

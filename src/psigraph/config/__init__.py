@@ -9,10 +9,14 @@ from psigraph.config.base import ConfigError, Section, did_you_mean
 from psigraph.config.datasets import (
     DATABASES,
     SOURCES,
+    ComplexDataset,
+    ComplexFolder,
     Conformers,
     Dataset,
     ExcitonPairs,
     MoleculeFolder,
+    OpenmmForcefields,
+    Pdbbind,
     Property,
     Psi4Databases,
     Qm9,
@@ -20,7 +24,7 @@ from psigraph.config.datasets import (
     XyzFolder,
 )
 from psigraph.config.experiments import Experiment, Only, base_architecture
-from psigraph.config.graphsets import DeltaGraphset, Graphset, RegionalGraphset
+from psigraph.config.graphsets import AffinityGraphset, DeltaGraphset, Graphset, RegionalGraphset
 from psigraph.config.levels import Level, Quantum
 from psigraph.config.reading import Config, load_config, validate_config
 from psigraph.config.training import Split, Training
@@ -29,7 +33,10 @@ __all__ = [
     "ARCHITECTURES",
     "DATABASES",
     "SOURCES",
+    "AffinityGraphset",
     "ArchitectureSettings",
+    "ComplexDataset",
+    "ComplexFolder",
     "Config",
     "ConfigError",
     "Conformers",
@@ -41,6 +48,8 @@ __all__ = [
     "Level",
     "MoleculeFolder",
     "Only",
+    "OpenmmForcefields",
+    "Pdbbind",
     "Property",
     "Psi4Databases",
     "Qm9",

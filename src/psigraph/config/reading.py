@@ -10,13 +10,38 @@ from psigraph.config.architectures import ARCHITECTURES
 from psigraph.config.base import ConfigError, Name, Section, did_you_mean
 from psigraph.config.datasets import SOURCES, Dataset
 from psigraph.config.experiments import Experiment, Only, base_architecture, chosen, with_training_sizes
-from psigraph.config.graphsets import DeltaGraphset, Graphset, RegionalGraphset
+from psigraph.config.graphsets import AffinityGraphset, DeltaGraphset, Graphset, RegionalGraphset
 from psigraph.config.levels import Level, Quantum
+from psigraph.config.searches import Search, checked_searches
 from psigraph.config.training import Split, Training
 from psigraph.quantum.table import FEATURES
 
-#: Keys of an experiment that the family regional alone has.
-REGIONAL_ONLY = ("targets", "objective", "start_from", "target_weights", "train_sizes")
+#: Keys of an experiment that not all families have, and those that do.
+KEYS_OF: dict[str, tuple[str, ...]] = {
+    "targets": ("regional",),
+    "objective": ("regional",),
+    "start_from": ("regional",),
+    "target_weights": ("regional",),
+    "train_sizes": ("regional", "affinity"),
+}
+#: The same for keys of `training`.
+TRAINING_KEYS_OF: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("lr_factors", "loss", "loss_weights", "focal_gamma", "focal_alpha"), ("affinity",)),
+    **dict.fromkeys(("translate", "noise"), ("affinity",)),
+}
+#: Metrics that not all families can be selected by, and those that can.
+MONITORS_OF: dict[str, tuple[str, ...]] = {
+    "mape": ("delta",),
+    **dict.fromkeys(("rmse", "r2", "loss"), ("affinity",)),
+}
+#: Kinds of splits that not all families have, and those that do.
+SPLITS_OF: dict[str, tuple[str, ...]] = {
+    "system": ("delta", "regional"),
+    "scaffold": ("regional", "affinity"),
+    "size": ("regional",),
+    "random": ("affinity",),
+    "given": ("affinity",),
+}
 
 
 class Config(Section):
@@ -28,6 +53,14 @@ class Config(Section):
     graphsets: dict[Name, Graphset] = Field(min_length=1, description="named kinds of graphs")
     only: Only = Only()
     experiments: dict[Name, Experiment] = Field(min_length=1, description="named learning tasks")
+    searches: dict[Name, Search] = Field({}, description="named searches for hyperparameters")
+
+    @field_validator("searches")
+    @classmethod
+    def _checked(cls, searches: dict[str, Search], info: ValidationInfo) -> dict[str, Search]:
+        if "experiments" not in info.data:  # they have mistakes of their own
+            return searches
+        return checked_searches(searches, info.data["experiments"], info.data.get("only") or Only())
 
     @field_validator("experiments")
     @classmethod
@@ -67,13 +100,23 @@ def _must_fit(name: str, experiment: Experiment, family: str) -> None:
                 f"experiments.{name}: {architecture} is an architecture of the family {found}, the graphset "
                 f"{experiment.graphset!r} of {family}; name another of them"
             )
-    if family == "delta":
-        given = [key for key in REGIONAL_ONLY if getattr(experiment, key) != Experiment.model_fields[key].default]
-        if given or experiment.split.by in ("scaffold", "size"):
-            what = given[0] if given else f"split.by {experiment.split.by}"
-            raise ValueError(f"experiments.{name}: {what} is for graphsets of the family regional; leave it out")
-    elif experiment.training.monitor == "mape":
-        raise ValueError(f"experiments.{name}: monitor mape is for the family delta; take auto or mae")
+    training, by = experiment.training, experiment.split.by
+    wrong = [
+        *((key, KEYS_OF[key]) for key in _set(experiment, KEYS_OF)),
+        *((f"training.{key}", TRAINING_KEYS_OF[key]) for key in _set(training, TRAINING_KEYS_OF)),
+        (f"training.monitor {training.monitor}", MONITORS_OF.get(training.monitor, (family,))),
+        (f"split.by {by}", SPLITS_OF.get(by, (family,))),
+    ]
+    for what, families in wrong:
+        if family not in families:
+            raise ValueError(
+                f"experiments.{name}: {what} is for graphsets of the family {' or '.join(families)}; leave it out"
+            )
+
+
+def _set(section: Section, keys: Any) -> list[str]:
+    """Those of the keys whose values are not the default's."""
+    return [key for key in keys if getattr(section, key) != type(section).model_fields[key].default]
 
 
 def _must_start(name: str, experiment: Experiment, first: Experiment) -> None:
@@ -151,9 +194,11 @@ _SECTIONS: tuple[type[Section], ...] = (
     Quantum,
     DeltaGraphset,
     RegionalGraphset,
+    AffinityGraphset,
     Split,
     Training,
     Experiment,
     Only,
+    Search,
     *ARCHITECTURES.values(),
 )
