@@ -14,11 +14,13 @@ PREDICT_EXAMPLE = """\
 examples:
   psigraph predict --checkpoint results/models/delta/delta_coupling/seed*/*.pt dimer.xyz
   psigraph predict --checkpoint results/models/molecules/pamnet/seed*/*.pt molecules.smi
+  psigraph predict --checkpoint results/models/affinity/*/seed*/*.pt --protein protein.pdb ligands.sdf
 
 The checkpoints say what is read. Family delta: an XYZ file holds both molecules. Its comment line may say charge=0,0
 multiplicity=1,1 for A and B; the default is two neutral singlets. A and B are the two connected components, or the
 atoms that --fragment-a names and the rest. Family regional: molecules from XYZ (comment line: charge=0
-multiplicity=1), SDF or SMILES files; each line of a .smi file is a SMILES and, if you like, a name.
+multiplicity=1), SDF or SMILES files; each line of a .smi file is a SMILES and, if you like, a name. Family affinity:
+ligands from SDF or mol2 files, posed in the protein that --protein names, in its coordinates.
 Give the checkpoints of several seeds: the prediction is their mean, and their spread is written beside it.
 """
 
@@ -57,8 +59,9 @@ def parser() -> argparse.ArgumentParser:
 def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     predict = commands.add_parser(
         "predict",
-        help="predict new dimers or molecules with trained models",
-        description="Predict V_ref = V_0 + ΔV of new dimers, or properties of new molecules, with trained models.",
+        help="predict new dimers, molecules or complexes with trained models",
+        description="Predict V_ref = V_0 + ΔV of new dimers, properties of new molecules, or affinities of ligands to "
+        "a protein, with trained models.",
         epilog=PREDICT_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -67,7 +70,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=Path,
         nargs="?",
         help="dimers: an .xyz file, a folder of them, or a raw folder with meta.xlsx or meta.csv; molecules: an .xyz, "
-        ".sdf, .mol or .smi file, or a folder of them",
+        ".sdf, .mol or .smi file, or a folder of them; ligands: an .sdf or .mol2 file, or a folder of them",
     )
     predict.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, help="final_model_*.pt of one or more runs"
@@ -86,6 +89,13 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="raw folder: positions as in the PDB files (default), or monomers centred and stacked along z by R",
     )
     predict.add_argument("--unit", help="raw folder: unit of V0 and Vref where the column names do not say it")
+    predict.add_argument("--protein", type=Path, help="ligands: the .pdb file of the protein they are posed in")
+    predict.add_argument(
+        "--prepare",
+        choices=("as_is", "fix", "minimise"),
+        default="fix",
+        help="protein: as it is, with missing atoms added (default), or relaxed as well, by PDBFixer and OpenMM",
+    )
     predict.add_argument(
         "--relax",
         choices=("mmff", "openmm", "none"),
@@ -159,6 +169,8 @@ def run_predict(args: argparse.Namespace) -> None:
         fragment_a=args.fragment_a,
         placement=args.placement,
         unit=args.unit,
+        protein=args.protein,
+        prepare=args.prepare,
         relax=args.relax,
         store=args.store.absolute() if args.store else None,
         threads=args.threads,

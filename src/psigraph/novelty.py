@@ -26,6 +26,11 @@ def _elements(new: Newcomer, meta: Mapping[str, Any]) -> str | None:
     return f"elements not in training: {', '.join(map(symbol_of, unknown))}" if unknown else None
 
 
+def _heavy_elements(new: Newcomer, meta: Mapping[str, Any]) -> str | None:
+    """As `_elements`, of models that do not see hydrogen."""
+    return _elements(new, {**meta, "elements": [*meta["elements"], 1]})
+
+
 def _charges(new: Newcomer, meta: Mapping[str, Any]) -> str | None:
     found = tuple(sorted(map(int, new.structure.charge)))
     known = {tuple(sorted(map(int, pair))) for pair in meta["training_ranges"]["charges"]}
@@ -66,6 +71,7 @@ CHECKS_OF_MOLECULES: dict[str, Check] = {
     "n_atoms": _size,
     "n_heavy": _heavy,
 }
+CHECKS_OF_COMPLEXES: dict[str, Check] = {"elements": _heavy_elements, "charge": _charge, "n_heavy": _heavy}
 
 
 def novelty(new: Newcomer, metas: Sequence[Mapping[str, Any]], checks: Mapping[str, Check]) -> dict[str, str]:

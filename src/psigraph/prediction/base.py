@@ -44,6 +44,8 @@ class Options:
     fragment_a: str | None = None  # dimers: atoms of A from 1, as in 1-6,9
     placement: str = "as_given"  # dimers: of a raw folder
     unit: str | None = None  # dimers: of V0 and Vref in a raw folder
+    protein: Path | None = None  # complexes: the PDB file that holds the protein
+    prepare: str = "fix"  # complexes: what is done with the protein (as_is, fix, minimise)
     relax: str = "mmff"  # molecules from SMILES: how their geometry is relaxed
     store: Path | None = None  # folder that keeps Psi4 results
     threads: int = 1  # Psi4 processes

@@ -22,7 +22,13 @@ def build_graphs(
 ) -> tuple[Path, list[Rejected]]:
     """Take structures through Psi4 and the graphs stage in a folder; return the shard and what was left out."""
     structures = folder / "structures.h5"
-    write_structures(structures, result.structures, unit=result.unit or settings.unit, settings={})
+    write_structures(
+        structures,
+        result.structures,
+        unit=result.unit or settings.unit,
+        settings={},
+        label_specs=result.label_specs,
+    )
     shard, skipped = folder / "graphs.h5", folder / "skipped.csv"
     files = _feature_files(structures, len(result.structures), settings, folder, options)
     build_shard(

@@ -13,6 +13,7 @@ from psigraph.graphs.settings import settings_of
 from psigraph.graphs.shards import ShardSet, read_shards
 from psigraph.prediction.base import Checkpoint, Options, PredictionError, Rejected
 from psigraph.prediction.checkpoints import check_agreement, load
+from psigraph.prediction.complexes import read_complexes, table_of_complexes
 from psigraph.prediction.dimers import read_dimers, table_of_dimers
 from psigraph.prediction.graphs import build_graphs
 from psigraph.prediction.molecules import read_molecules, table_of_molecules
@@ -33,7 +34,11 @@ class Kind:
     table: Callable[[Sequence[Checkpoint], ShardSet, Sequence[Structure]], pd.DataFrame]
 
 
-KINDS = {"delta": Kind(read_dimers, table_of_dimers), "regional": Kind(read_molecules, table_of_molecules)}
+KINDS = {
+    "delta": Kind(read_dimers, table_of_dimers),
+    "regional": Kind(read_molecules, table_of_molecules),
+    "affinity": Kind(read_complexes, table_of_complexes),
+}
 
 
 def predict(
@@ -41,10 +46,10 @@ def predict(
 ) -> tuple[pd.DataFrame, list[Rejected]]:
     """Predict every structure of `source`; write CSV and rejected list.
 
-    What is read is the checkpoints' family's: dimers (an XYZ file, a folder of them, or a raw folder) or molecules (see
-    `molecules.read_molecules`). Returns the table and the inputs that have no prediction; these are also in
-    `rejected_path(output)`. Raises PredictionError where checkpoints do not fit together or no input can be predicted;
-    then no file is written.
+    What is read is the checkpoints' family's: dimers (an XYZ file, a folder of them, or a raw folder), molecules (see
+    `molecules.read_molecules`) or ligands of a protein (`complexes.read_complexes`). Returns the table and the inputs
+    that have no prediction; these are also in `rejected_path(output)`. Raises PredictionError where checkpoints do not
+    fit together or no input can be predicted; then no file is written.
     """
     options = options or Options()
     models = [load(path) for path in checkpoints]
