@@ -11,6 +11,7 @@ from typing import Any, get_args
 from psigraph.config import (
     ARCHITECTURES,
     SOURCES,
+    AffinityGraphset,
     Config,
     DeltaGraphset,
     Experiment,
@@ -23,6 +24,7 @@ from psigraph.config import (
     Split,
     Training,
 )
+from psigraph.config.searches import Range, Search
 
 _SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     *((f"datasets.NAME with `source: {source}`", section) for source, section in SOURCES.items()),
@@ -31,10 +33,13 @@ _SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("quantum", Quantum),
     ("graphsets.NAME with `family: delta`", DeltaGraphset),
     ("graphsets.NAME with `family: regional`", RegionalGraphset),
+    ("graphsets.NAME with `family: affinity`", AffinityGraphset),
     ("experiments.NAME", Experiment),
     ("experiments.NAME.split", Split),
     ("experiments.NAME.training", Training),
     ("only", Only),
+    ("searches.NAME", Search),
+    ("searches.NAME.space.KEY", Range),
     *((f"experiments.NAME.architectures.{name}", section) for name, section in ARCHITECTURES.items()),
 )
 
