@@ -1,7 +1,7 @@
 """Every metric of the reports, each with one definition. Arrays of equal length, any unit; NumPy only."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -91,6 +91,45 @@ def spearman(predicted: Values, reference: Values) -> float:
     """Return Spearman's rank correlation: Pearson's r of the ranks, equal values sharing their mean rank."""
     p, q = _pair(predicted, reference)
     return r(_ranks(p), _ranks(q))
+
+
+def by_group(
+    metric: Callable[[Values, Values], float],
+    predicted: Values,
+    reference: Values,
+    groups: Sequence[str] | np.ndarray,
+    least: int = 5,
+) -> dict[str, float]:
+    """Return a correlation, `r` or `spearman`, within each group of at least `least` samples whose references differ.
+
+    Where all predictions of a group are alike they rank nothing, and the correlation counts as 0.
+    """
+    p, q = _pair(predicted, reference)
+    names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    found = {}
+    for number, name in enumerate(names):
+        own = group == number
+        if own.sum() >= least and not constant(q[own]):
+            found[str(name)] = 0.0 if constant(p[own]) else metric(p[own], q[own])
+    return found
+
+
+def mean_within(
+    metric: Callable[[Values, Values], float],
+    predicted: Values,
+    reference: Values,
+    groups: Sequence[str] | np.ndarray,
+    least: int = 5,
+) -> tuple[float, int]:
+    """Return the mean over groups of a correlation within each, as `by_group` has them, and their number; NaN and 0
+    without any."""
+    found = by_group(metric, predicted, reference, groups, least)
+    return (float(np.mean(list(found.values()))) if found else math.nan), len(found)
+
+
+def constant(values: np.ndarray) -> bool:
+    """Return whether values (n,) are all alike, up to rounding."""
+    return not len(values) or bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -115,6 +115,13 @@ class AffinitySuite(ExactProducts):
         singles = torch.cat([self.predict(model, [sample], dtype) for sample in samples])
         agree(self.predict(model, samples, dtype), singles, model.target_scale)
 
+    def test_parts_of_a_batch(self) -> None:
+        """As gradients are accumulated; a batch norm in training would see the parts."""
+        model, data = self.model(), batch(self.samples())
+        with torch.inference_mode():
+            parts = torch.cat([model(data.part(first, last)).labels for first, last in ((0, 1), (1, 3))])
+        agree(parts, self.predict(model, self.samples()), model.target_scale)
+
     def test_protein_matters(self) -> None:
         model, samples = self.model(), complexes(3)
         change = self.predict(model, samples) - self.predict(model, [s.without_protein() for s in samples])

@@ -92,6 +92,31 @@ def difference_intervals(
     return found
 
 
+def statistic_intervals(
+    groups: np.ndarray,
+    terms: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return the 95 % intervals (M, 2) of M numbers that follow from sums over samples, such as correlations.
+
+    groups (n,) names each sample's group; terms (n, K) are what is summed over the samples of a draw of groups;
+    `statistic` makes numbers (d, M) of the sums (d, K) of d draws. Draws in which a number is NaN leave it out. With
+    fewer than two groups, or no draw that has a number, its interval is (NaN, NaN).
+    """
+    names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    sums = _sums_by_group(terms, group, len(names))  # (G, K)
+    drawn = [statistic(multiplicities @ sums) for multiplicities in _drawn_groups(len(names), draws, seed)]
+    values = np.concatenate(drawn)  # (draws, M)
+    found = np.full((values.shape[1], 2), np.nan)
+    known = np.isfinite(values).any(axis=0) & (len(names) > 1)
+    if known.any():
+        found[known] = np.nanpercentile(values[:, known], [2.5, 97.5], axis=0).T
+    return found
+
+
 def _sums_by_group(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """Return sums (G, K) of values (n, K) over the groups (n,)."""
     return np.stack([np.bincount(group, weights=column, minlength=groups) for column in values.T], axis=1)

@@ -4,11 +4,12 @@ What is pooled and how: `pooling`. The interval of a difference: `bootstrap`.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from psigraph.evaluation.affinity.comparison import compare_complexes
 from psigraph.evaluation.bootstrap import difference_interval
 from psigraph.evaluation.experiment_figures import plot_experiment
 from psigraph.evaluation.pooling import METRICS, Metric, log_missing_folds, pooled, sample_losses
@@ -55,8 +56,20 @@ def compare_experiment(
         raise EvaluationError(
             f"{len(predictions)} prediction and {len(histories)} history files: give one of each per run, in one order"
         )
-    if family_of(predictions[0]) == "regional":
-        return compare_molecules(experiment, predictions, histories, output=output, plots=plots, folds=folds)
+    compare = COMPARE[family_of(predictions[0])]
+    return compare(experiment, predictions, histories, output=output, plots=plots, folds=folds)
+
+
+def compare_dimers(
+    experiment: str,
+    predictions: Sequence[str | Path],
+    histories: Sequence[str | Path],
+    *,
+    output: str | Path,
+    plots: str | Path,
+    folds: int = 0,
+) -> pd.DataFrame:
+    """Do what `compare_experiment` says for an experiment of the family delta."""
     runs = read_runs(predictions)
     if runs["experiment"].iloc[0] != experiment:
         raise EvaluationError(
@@ -72,6 +85,14 @@ def compare_experiment(
     plot_experiment(runs, curves, Path(plots), epsilon)
     write_csv(table, output)
     return table
+
+
+#: What compares the runs of an experiment, by family.
+COMPARE: Mapping[str, Callable[..., pd.DataFrame]] = {
+    "delta": compare_dimers,
+    "regional": compare_molecules,
+    "affinity": compare_complexes,
+}
 
 
 def family_of(predictions: str | Path) -> str:

@@ -39,13 +39,19 @@ def predict_labels(model: torch.nn.Module, batches: Iterable[Any], targets: int)
 
 @contextmanager
 def inference(model: torch.nn.Module) -> Iterator[None]:
-    """Within it the model is in eval mode, no gradients are kept, and matrix products run at precision `highest`."""
+    """Within it the model is as within `precise`, and no gradients are kept."""
+    with precise(model), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def precise(model: torch.nn.Module) -> Iterator[None]:
+    """Within it the model is in eval mode, and matrix products run at precision `highest`."""
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     model.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         torch.set_float32_matmul_precision(precision)
 

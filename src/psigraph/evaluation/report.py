@@ -9,6 +9,7 @@ import pandas as pd
 
 from psigraph.config import Config
 from psigraph.evaluation import report_across, report_data, report_experiment, report_provenance
+from psigraph.evaluation.affinity import report_board as affinity_board
 from psigraph.evaluation.feature_page import PAGE
 from psigraph.evaluation.regional import report as regional_report
 from psigraph.evaluation.report_tables import render
@@ -16,6 +17,9 @@ from psigraph.evaluation.tables import SUMMARY_COLUMNS, write_csv
 from psigraph.stores import atomic_path
 
 log = logging.getLogger(__name__)
+
+#: The leaderboards of families; each is None where the configuration has no experiment for it.
+BOARDS = (regional_report.board, affinity_board.board)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def report_context(config: Config, results: Path, runs: list[Run], table: pd.Dat
         "experiments": experiments,
         "families": sorted({config.graphsets[item.graphset].family for item in config.experiments.values()}),
         "across": report_across.part(config, results),
-        "board": regional_report.board(config, results),
+        "boards": [found for board in BOARDS if (found := board(config, results)) is not None],
         "features_page": None,
         "data": report_data.sections(config, results),
         "provenance": report_provenance.tables(config, results, runs),

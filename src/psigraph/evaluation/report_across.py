@@ -16,15 +16,17 @@ TEXT = (
     "Experiments that learn from the same datasets, by their error on test dimers. Experiments with one V_0 stand "
     "together, for their floors are the same."
 )
+#: Families that have a leaderboard.
+ON_A_BOARD = ("regional", "affinity")
 
 
 def families(config: Config) -> list[str]:
     """Return the families with more than one experiment, in the order of the configuration.
 
-    Experiments of the family regional stand on the leaderboard instead.
+    Experiments of families with a leaderboard stand there side by side instead.
     """
     found = [config.graphsets[experiment.graphset].family for experiment in config.experiments.values()]
-    return [family for family in dict.fromkeys(found) if family != "regional" and found.count(family) > 1]
+    return [family for family in dict.fromkeys(found) if family not in ON_A_BOARD and found.count(family) > 1]
 
 
 def part(config: Config, results: Path) -> dict[str, Any] | None:

@@ -23,16 +23,18 @@ KINDS = tuple(count_kinds([]))
 
 
 #: What a graph is of, by family.
-SAMPLES = {"delta": "dimers", "regional": "molecules"}
+SAMPLES = {"delta": "dimers", "regional": "molecules", "affinity": "complexes"}
 #: What Psi4 computes, by family.
 SCF_CALCULATIONS = {
     "delta": "Of a dimer three SCF calculations: itself, and each monomer in the dimer's basis.",
     "regional": "Of a molecule one SCF calculation.",
+    "affinity": "Of a ligand one SCF calculation.",
 }
 #: What a group is, by family.
 GROUPS = {
     "delta": "an unordered pair of monomers, or the group that the source gives",
     "regional": "a molecule, whose conformers share it",
+    "affinity": "a target (in splits by target)",
 }
 
 

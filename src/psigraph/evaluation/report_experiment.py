@@ -1,11 +1,13 @@
 """The report's part on one experiment: question and answer, headline table, plots, runs."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from psigraph.config import Config, DeltaGraphset
+from psigraph.evaluation.affinity import report as complexes
 from psigraph.evaluation.figures import significant
 from psigraph.evaluation.regional import report as molecules
 from psigraph.evaluation.report_tables import Image, Table, image, read_csv, read_json, table
@@ -54,10 +56,10 @@ def section(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame)
         "training": training_table(runs),
         "training_notes": training_notes(runs),
         "open_runs": len(runs) <= 3,
+        "tables": [],
     }
-    if config.graphsets[config.experiments[name].graphset].family == "regional":
-        return shared | molecules.part(config, name, runs, summary)
-    return shared | delta_part(config, name, runs, summary)
+    family = config.graphsets[config.experiments[name].graphset].family
+    return shared | PARTS[family](config, name, runs, summary)
 
 
 def delta_part(config: Config, name: str, runs: "list[Run]", summary: pd.DataFrame) -> dict[str, Any]:
@@ -78,6 +80,14 @@ def delta_part(config: Config, name: str, runs: "list[Run]", summary: pd.DataFra
         "missing_plots": missing,
         "run_plots": [(f"{run.architecture}, seed {run.seed}", shown) for run in runs if (shown := run_images(run))],
     }
+
+
+#: What shows an experiment's question, answers, errors and plots, by family.
+PARTS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "delta": delta_part,
+    "regional": molecules.part,
+    "affinity": complexes.part,
+}
 
 
 def question(config: Config, name: str) -> str:

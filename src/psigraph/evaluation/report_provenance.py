@@ -9,7 +9,7 @@ import h5py
 import yaml
 
 from psigraph import __version__
-from psigraph.config import Config, Graphset, Psi4Databases, Qm9, RegionalGraphset
+from psigraph.config import AffinityGraphset, Config, Graphset, Psi4Databases, Qm9, RegionalGraphset
 from psigraph.evaluation import report_data
 from psigraph.evaluation.report_tables import Table, require, table
 from psigraph.graphs.molecule_settings import MoleculeSettings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from psigraph.evaluation.report import Run
 
 PACKAGES = ("torch", "e3nn", "torch-geometric", "lightning", "numpy", "rdkit", "snakemake")
+FOREST_PACKAGE = "scikit-learn"  # of the floors of affinities
 
 METHODS = {
     "Bootstrap": "B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993",
@@ -33,6 +34,12 @@ DELTA_METHODS = {
 REGIONAL_METHODS = {
     "PAMNet": "S. Zhang, Y. Liu, L. Xie, Sci. Rep. 2023, 13, 19171, doi:10.1038/s41598-023-46382-8",
     "Ridge regression": "A. E. Hoerl, R. W. Kennard, Technometrics 1970, 12, 55–67, doi:10.1080/00401706.1970.10488634",
+}
+AFFINITY_METHODS = {
+    "Forest on contacts (RF-Score)": "P. J. Ballester, J. B. O. Mitchell, Bioinformatics 2010, 26, 1169–1175, "
+    "doi:10.1093/bioinformatics/btq112",
+    "Random forests": "L. Breiman, Mach. Learn. 2001, 45, 5–32, doi:10.1023/A:1010933404324",
+    "Circular fragments": "D. Rogers, M. Hahn, J. Chem. Inf. Model. 2010, 50, 742–754, doi:10.1021/ci100050t",
 }
 QM9 = "R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, Sci. Data 2014, 1, 140022, doi:10.1038/sdata.2014.22"
 QUANTUM_METHODS = {
@@ -55,11 +62,12 @@ def config_text(config: Config) -> str:
 
 
 def _settings(config: Config, results: Path) -> Table:
+    packages = [*PACKAGES, *([FOREST_PACKAGE] if "affinity" in report_data.families(config) else [])]
     rows = [
         ("psigraph", __version__),
         ("configuration digest", digest_of(config.model_dump(mode="json"))),
         ("Python", platform.python_version()),
-        *((name, _version(name)) for name in PACKAGES),
+        *((name, _version(name)) for name in packages),
     ]
     for dataset, level in report_data.computed(config):
         versions = {_attribute(p, "psi4_version") for p in report_data.quantum_files(config, results, dataset, level)}
@@ -76,6 +84,12 @@ def graphset_text(graphset: Graphset, config: Config) -> str:
     """Return the settings of a graphset in words, with units."""
     if isinstance(graphset, RegionalGraphset):
         return molecules_text(graphset, config)
+    if isinstance(graphset, AffinityGraphset):
+        return (
+            f"protein within {graphset.protein_radius:g} Å, pocket within {graphset.pocket_radius:g} Å, contacts "
+            f"within {graphset.contact_cutoff:g} Å, charges of ligands: {graphset.charges}, "
+            f"level: {graphset.level or 'none'}"
+        )
     return (
         f"cutoff {graphset.cutoff:g} Å, length scale {graphset.length_scale:g} per Å, V_0: {graphset.v0}, "
         f"level: {graphset.level or 'none'}, unit of V: {graphset.unit}, "
@@ -146,4 +160,5 @@ def references(config: Config) -> list[tuple[str, str]]:
     families = report_data.families(config)
     cited |= DELTA_METHODS if "delta" in families else {}
     cited |= REGIONAL_METHODS if "regional" in families else {}
+    cited |= AFFINITY_METHODS if "affinity" in families else {}
     return list((cited | METHODS).items())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from psigraph.evaluation.affinity.run import evaluate_complexes
 from psigraph.evaluation.inference import predict_delta
 from psigraph.evaluation.regional.run import evaluate_molecules
 from psigraph.evaluation.run_figures import plot_run
@@ -86,6 +87,7 @@ def evaluate_dimers(loaded: LoadedModel, files: RunFiles) -> pd.DataFrame:
 EVALUATE: Mapping[str, Callable[[LoadedModel, RunFiles], pd.DataFrame]] = {
     "delta": evaluate_dimers,
     "regional": evaluate_molecules,
+    "affinity": evaluate_complexes,
 }
 
 

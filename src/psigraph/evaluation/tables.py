@@ -138,18 +138,16 @@ def _metrics(predicted: np.ndarray, reference: np.ndarray, epsilon: float, unit:
         "n_below_epsilon": (float(n_below), "1"),
     }
     for name, function in _CORRELATIONS.items():
-        values[name] = (_correlation(function, predicted, reference), "1")
+        values[name] = (correlation(function, predicted, reference), "1")
     return values
 
 
-def _correlation(
+def correlation(
     function: Callable[[np.ndarray, np.ndarray], float], predicted: np.ndarray, reference: np.ndarray
 ) -> float:
-    """The correlation, or NaN where either side is constant (up to rounding) or there are fewer than two samples."""
-    for values in (predicted, reference):
-        scale = max(1.0, float(np.abs(values).max()))
-        if len(values) < 2 or np.ptp(values) <= 1e-12 * scale:
-            return float("nan")
+    """Return a correlation; NaN where either side is constant, up to rounding, or there are fewer than two samples."""
+    if len(reference) < 2 or metrics.constant(predicted) or metrics.constant(reference):
+        return float("nan")
     return float(function(predicted, reference))
 
 

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from psigraph.evaluation import figures
-from psigraph.evaluation.regional.panels import (
-    FLOOR_STYLES,
+from psigraph.evaluation.panels import (
     Look,
     columns_of,
     grid,
@@ -20,7 +19,7 @@ from psigraph.evaluation.regional.panels import (
     name_rows,
     with_unit,
 )
-from psigraph.evaluation.regional.run_figures import by_size
+from psigraph.evaluation.regional.run_figures import FLOOR_STYLES, by_size
 
 log = logging.getLogger(__name__)
 

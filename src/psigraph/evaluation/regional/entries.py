@@ -39,12 +39,12 @@ class Difference:
     entries: tuple[tuple[Any, Entry], ...]
 
 
-def entries_of(config: Config) -> list[Entry]:
-    """Return the entries of all regional experiments that learn properties, in the order of the configuration."""
+def entries_of(config: Config, family: str = "regional") -> list[Entry]:
+    """Return the entries of all experiments of a family that learn labels, in the order of the configuration."""
     return [
         Entry(name, architecture, settings_of(config, name, architecture))
         for name, experiment in config.experiments.items()
-        if config.graphsets[experiment.graphset].family == "regional" and experiment.objective == "properties"
+        if config.graphsets[experiment.graphset].family == family and experiment.objective == "properties"
         for architecture in experiment.architectures
     ]
 
@@ -57,7 +57,7 @@ def settings_of(config: Config, experiment: str, architecture: str) -> dict[str,
     item = config.experiments[experiment]
     own = item.model_dump(mode="json")
     graphset = config.graphsets[item.graphset].model_dump(mode="json")
-    if graphset["computed"] == []:
+    if graphset.get("computed") == []:
         graphset |= {"level": None, "computed": None}
     found = {key: value for key, value in own.items() if key not in (*NEUTRAL, "split", "training")}
     found |= {f"split.{key}": value for key, value in own["split"].items()}

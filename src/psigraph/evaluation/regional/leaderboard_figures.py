@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from psigraph.evaluation import figures
-from psigraph.evaluation.regional.panels import (
-    FLOOR_STYLES,
+from psigraph.evaluation.panels import (
     columns_of,
     draw_range,
     grid,
@@ -19,6 +18,7 @@ from psigraph.evaluation.regional.panels import (
     name_rows,
     with_unit,
 )
+from psigraph.evaluation.regional.run_figures import FLOOR_STYLES
 
 log = logging.getLogger(__name__)
 

@@ -251,7 +251,8 @@ def board(config: Config, results: Path) -> dict[str, Any] | None:
             what = path.stem.removeprefix(kind)
             found.append(image(path, f"{title}: {what}" if what else title, caption))
     text = "All experiments on properties of molecules; every number and its spread over seeds is in leaderboard.csv."
-    return {"text": text, "plots": [i for i in found if i is not None], "tables": [cost_table(rows)]}
+    plots = [i for i in found if i is not None]
+    return {"heading": "Leaderboard", "text": text, "plots": plots, "tables": [cost_table(rows)]}
 
 
 def cost_table(rows: pd.DataFrame) -> Table:

@@ -11,12 +11,17 @@ from matplotlib.ticker import MaxNLocator
 
 from psigraph import metrics
 from psigraph.evaluation import figures
-from psigraph.evaluation.regional.panels import FLOOR_STYLES, grid, logarithmic, with_unit
+from psigraph.evaluation.panels import grid, logarithmic, with_unit
 from psigraph.evaluation.regional.tables import predictors, targets_of
 
 log = logging.getLogger(__name__)
 
 FILES = ("parity.png", "error_vs_size.png", "learning_curve.png")
+#: Floor: label, colour, line style.
+FLOOR_STYLES = {
+    "floor:mean": ("training mean", "#9a9a9a", ":"),
+    "floor:composition": ("composition", "#4d4d4d", "--"),
+}
 MOST_POINTS = 3000  # of one scatter plot, evenly taken
 
 

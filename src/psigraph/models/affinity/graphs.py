@@ -51,7 +51,7 @@ def radial(distance: Tensor) -> Tensor:
 
 
 class GraphLayer(nn.Module):
-    """Attention of the nodes to their neighbours, added to the nodes' normed states before.
+    """Attention of the nodes to their neighbours, on normed states, added to the states.
 
     GATv2 (S. Brody, U. Alon, E. Yahav, ICLR 2022, equation 7, arXiv:2105.14491) with features of the edges.
     """

@@ -1,4 +1,4 @@
-"""What the figures of molecules share: a grid with one panel per target, and the look of each architecture."""
+"""What figures of several targets and architectures share: a grid of panels, and the look of each architecture."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +14,6 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from psigraph.evaluation import figures
 
 COLUMNS = 3
-#: Floor: label, colour, line style.
-FLOOR_STYLES = {
-    "floor:mean": ("training mean", "#9a9a9a", ":"),
-    "floor:composition": ("composition", "#4d4d4d", "--"),
-}
 _LINES = ("-", "--", "-.", ":")
 
 
@@ -51,10 +46,11 @@ def grid(
     width: float = 3.6,
     height: float = 3.2,
     columns: int | None = None,
+    legend: float = 1.9,
 ) -> Iterator[list[Axes]]:
     """Yield one titled panel per title, `columns` beside each other (None: two or three); sizes of each in inches.
 
-    At the end all panels get one legend below them, and `title` above.
+    At the end all panels get one legend below them, `legend` inches for each entry, and `title` above.
     """
     columns = columns or columns_of(len(titles))
     rows = -(-len(titles) // columns)
@@ -68,7 +64,7 @@ def grid(
         if title:
             fig.suptitle(title, x=0.01, ha="left", fontsize=12)
         yield list(panels[: len(titles)])
-        figures.shared_legend(fig, int(across / 1.9))
+        figures.shared_legend(fig, int(across / legend))
 
 
 def columns_of(panels: int) -> int:
