@@ -29,7 +29,7 @@ setup:
 
 benchmarks: ## what every speed claim rests on; results/benchmarks/*.json and docs/performance.md
 	@envs/setup.sh benchmark
-	@$(RUN) for name in delta_step graph_build loading quantum pamnet regional; do python benchmarks/$$name.py || exit 1; done; \
+	@$(RUN) for name in delta_step graph_build loading quantum pamnet regional voxels; do python benchmarks/$$name.py || exit 1; done; \
 	  python benchmarks/page.py
 
 clean: ## removes everything computed, Psi4 results included

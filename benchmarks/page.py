@@ -25,6 +25,8 @@ BENCHMARKS = {
     "regional": "Architectures on molecules (`benchmarks/regional.py`): peptides of 10 to 300 atoms, about 600 in a "
     "batch; the throughput is of batches of 50-atom molecules. Memory is that of a whole process at 300 atoms. An "
     "exponent is the slope of the logarithm of the cost of a molecule against that of its number of atoms.",
+    "voxels": "Densities of complexes on a grid (`benchmarks/voxels.py`) against a loop over atoms and points, and the "
+    "share that making them has in a training step, batches of 8.",
     "graph_build": "Structure and quantum stores to graph shards (`benchmarks/graph_build.py`).",
     "loading": "Shards to batches (`benchmarks/loading.py`).",
     "quantum": "The quantum stage against bare Psi4 (`benchmarks/quantum.py`).",

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from psigraph.config import ARCHITECTURES
 from psigraph.graphs.molecule_settings import MoleculeSettings
 from psigraph.models import build_model, model_class
+from psigraph.models.affinity.base import AffinityModel
 from psigraph.models.base import DeltaModel
 from psigraph.models.regional.base import RegionalModel
 from psigraph.models.regional.inputs import Target
@@ -19,7 +20,9 @@ TARGETS = (Target("gap", "eV", False), Target("u0", "eV", True))
 FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
     "delta": (DeltaModel, {"cutoff": 12.0, "length_scale": 0.1}),
     "regional": (RegionalModel, {"inputs": MoleculeSettings().inputs(TARGETS)}),
+    "affinity": (AffinityModel, {"targets": 1}),
 }
+SUITES = {"delta": "ModelSuite", "regional": "RegionalSuite", "affinity": "AffinitySuite"}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -39,7 +42,7 @@ def test_architecture_is_documented_and_takes_its_settings(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_architecture_inherits_its_familys_suite(name: str) -> None:
-    suite = {"delta": "ModelSuite", "regional": "RegionalSuite"}[ARCHITECTURES[name].family]
+    suite = SUITES[ARCHITECTURES[name].family]
     text = (Path(__file__).parent / f"test_{name}.py").read_text(encoding="utf-8")
     assert f"({suite})" in text and f'architecture = "{name}"' in text
 

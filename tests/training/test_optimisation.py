@@ -263,8 +263,8 @@ def test_batch_that_does_not_fit_is_halved_once_and_said(tmp_path: Path, caplog:
     assert difference(whole, model) < 1e-6 and state.bad_batches == 0
     assert model.sizes[:5] == [8, 4, 4, 4, 4] and max(model.sizes[1:]) == 4
     assert notes == [
-        "memory did not suffice for batches of 8 in 1 part: computed in 2 from there on, with the same results "
-        "(training.accumulate: 2 starts like that)"
+        "memory did not suffice for batches of 8 in 1 part: computed in 2 from there on, as training.accumulate: 2 "
+        "does from the start"
     ]
     assert caplog.text.count("memory did not suffice") == 1 and "can't allocate memory" in caplog.text
 

@@ -13,7 +13,8 @@ def build_model(architecture: str, settings: Section | Mapping[str, Any] | None 
     """Return a new model; `settings` are the architecture's hyperparameters, `graphs` what its graphs give it.
 
     For the family delta these are cutoff [Å], length_scale and atom_width (columns of `atomic_node_attr`), for regional
-    `inputs` (`psigraph.models.regional.inputs.MoleculeInputs`). A variant (`pamnet.wide`) is built as its architecture.
+    `inputs` (`psigraph.models.regional.inputs.MoleculeInputs`), for affinity `targets` (how many). A variant
+    (`pamnet.wide`) is built as its architecture.
 
     Raises ValueError for an unknown architecture (naming the known ones) or hyperparameter.
     """

@@ -63,7 +63,7 @@ class Accumulation:
         self.parts *= 2
         self.note = (
             f"memory did not suffice for batches of {self.batch_size} in {before} part{'s'[: before > 1]}: computed in "
-            f"{self.parts} from there on, with the same results (training.accumulate: {self.parts} starts like that)"
+            f"{self.parts} from there on, as training.accumulate: {self.parts} does from the start"
         )
         log.warning("%s; the error was: %s", self.note, reason)
         gc.collect()

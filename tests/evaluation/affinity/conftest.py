@@ -10,7 +10,7 @@ for folder in (HERE, HERE.parent, HERE.parents[1] / "graphs", HERE.parents[1] / 
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from small_complexes import SmallComplexes
+from small_complexes import SmallComplexes  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,12 @@ def write_run(results: Path, frame: pd.DataFrame, by: str = "given") -> tuple[Pa
     epochs = np.arange(1, 4)
     history = {"epoch": epochs, "train_loss": 2 / epochs, "val_loss": 3 / epochs, "val_r2": 1 - 1 / epochs}
     pd.DataFrame({**history, "seconds": 10.0 + seed}).to_csv(model / "history.csv", index=False)
-    record = {"parameters": 1000, "epochs_run": 3 + seed, "graphs_per_s": 5.0, "peak_memory_mib": 300, "device": "cpu"}
+    record = {
+        "parameters": 1000,
+        "epochs_run": 3 + int(seed),
+        "graphs_per_s": 5.0,
+        "peak_memory_mib": 300,
+        "device": "cpu",
+    }
     (model / "training.json").write_text(json.dumps(record))
     return evaluation / "predictions.csv", model / "history.csv"

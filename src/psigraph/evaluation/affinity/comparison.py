@@ -81,7 +81,7 @@ def compare_complexes(
     log_missing_folds(rated[~rated["architecture"].str.startswith("floor:")], folds)
     runs = [read_predictions(path) for path in predictions]
     ensembles = ensembles_of(runs)
-    tested = tests_of(runs, ensembles)
+    tested = held_out_runs(runs, ensembles)
     if not tested:
         log.warning("%s: no run has test complexes: the comparison is empty", experiment)
     table = comparison_table(tested, experiment, str(rated["split_kind"].iloc[0]), ensembles)
@@ -98,7 +98,7 @@ def compare_complexes(
     return table
 
 
-def tests_of(runs: Sequence[pd.DataFrame], ensembles: Sequence[Ensemble]) -> dict[str, list[pd.DataFrame]]:
+def held_out_runs(runs: Sequence[pd.DataFrame], ensembles: Sequence[Ensemble]) -> dict[str, list[pd.DataFrame]]:
     """Return for each architecture and ensemble the test complexes with a label, run by run, with its predictions.
 
     An ensemble predicts the same in each of its members' runs; what differs between them are the floors.

@@ -14,7 +14,7 @@ import pandas as pd
 
 from psigraph import metrics
 from psigraph.evaluation.affinity.tables import predictors
-from psigraph.evaluation.bootstrap import statistic_intervals
+from psigraph.evaluation.bootstrap import DRAWS, statistic_intervals
 
 #: What `statistics` returns, in its order.
 STATISTICS = ("r", "r2", "rmse", "mae", "spearman_within")
@@ -24,7 +24,7 @@ _ROUNDING = 1e-10
 
 
 def interval_table(
-    frames: Sequence[pd.DataFrame], names: Sequence[str], column: str
+    frames: Sequence[pd.DataFrame], names: Sequence[str], column: str, draws: int = DRAWS
 ) -> dict[tuple[str, str, str | None], tuple[float, float]]:
     """Return 95 % intervals by (metric, model, floor): of the difference to a floor, and of the value where it is None.
 
@@ -46,7 +46,7 @@ def interval_table(
         found[:, 1:] = found[:, :1] - found[:, 1:]
         return found.reshape(len(sums), -1)
 
-    intervals = statistic_intervals(once[column].to_numpy(str), terms.reshape(len(once), -1), differences)
+    intervals = statistic_intervals(once[column].to_numpy(str), terms.reshape(len(once), -1), differences, draws=draws)
     intervals = intervals.reshape(len(names), len(STATISTICS), 2)
     floors = [None, *names[1:]]
     return {
