@@ -1,8 +1,8 @@
 """psigraph: from raw molecular structures to trained models and a report.
 
 Reads and validates the configuration, includes one rule file per stage and names the targets people type:
-all, features, graphs, train_FAMILY and evaluate_FAMILY (delta, regional, affinity), leaderboard, search, find_lr,
-report.
+all, features, graphs, train_FAMILY and evaluate_FAMILY (delta, regional, affinity), leaderboard,
+leaderboard_affinity, search, find_lr, report.
 """
 
 import os

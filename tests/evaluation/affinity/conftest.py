@@ -10,6 +10,7 @@ for folder in (HERE, HERE.parent, HERE.parents[1] / "graphs", HERE.parents[1] / 
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
+from affinity_runs import write_complex_shards  # noqa: E402
 from small_complexes import SmallComplexes  # noqa: E402
 
 
@@ -24,6 +25,4 @@ def complexes(tmp_path_factory: pytest.TempPathFactory) -> SmallComplexes:
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two shards of 30 complexes of five targets; read them, never change them."""
-    from affinity_runs import write_complex_shards
-
     return write_complex_shards(tmp_path_factory.mktemp("shards"), n=30, targets=5)

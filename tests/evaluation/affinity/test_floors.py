@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +99,6 @@ def test_the_protein_alone_says_the_same_of_all_ligands_of_a_target(shard_set: S
 
 
 def test_a_small_protein_radius_is_said(shard_set: ShardSet, caplog: pytest.LogCaptureFixture) -> None:
-    from dataclasses import replace
-
     small = replace(shard_set, settings={**shard_set.settings, "protein_radius": 8.0})
     used = np.arange(6)
     with caplog.at_level(logging.WARNING):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_complexes import SmallComplexes
 
+from psigraph.evaluation.affinity.report_answers import answers
 from psigraph.evaluation.affinity.run import prediction_table
 from psigraph.evaluation.affinity.run_figures import FILES
 from psigraph.evaluation.affinity.tables import FLOORS, PREDICTION_COLUMNS, read_predictions
@@ -137,8 +138,6 @@ def test_report_has_a_part_on_every_experiment_and_the_leaderboard(complexes: Sm
 
 
 def test_the_report_says_when_the_ligand_alone_does_as_well(complexes: SmallComplexes) -> None:
-    from psigraph.evaluation.affinity.report_answers import answers
-
     comparison = pd.read_csv(complexes.results / "evaluation" / "targets" / "comparison.csv")
     against = comparison["reference"] == "floor:ligand"
     worse = comparison.assign(low=comparison["low"].mask(against, -0.2), high=comparison["high"].mask(against, 0.2))

@@ -112,7 +112,7 @@ def plot_targets(by_target: pd.DataFrame, path: Path, title: str) -> None:
     counts = by_target.drop_duplicates("group").set_index("group")["n"]
     order = counts[wide.index].sort_values(ascending=False, kind="stable").index[:MOST_TARGETS]
     wide = wide.loc[order]
-    with figures.figure(path, 4.0 + 0.95 * len(wide.columns), 2.0 + 0.27 * len(wide)) as fig:
+    with figures.figure(path, 4.0 + 0.95 * len(wide.columns), max(3.4, 2.0 + 0.27 * len(wide))) as fig:
         axes = fig.subplots()
         drawn = axes.imshow(wide.to_numpy(float), aspect="auto", cmap="PuOr_r", vmin=-1, vmax=1, alpha=0.7)
         for (row, column), value in np.ndenumerate(wide.to_numpy(float)):
@@ -123,7 +123,7 @@ def plot_targets(by_target: pd.DataFrame, path: Path, title: str) -> None:
         name_rows(axes, [f"{name} ({counts[name]})" for name in wide.index], shown=True)
         axes.grid(visible=False)
         axes.tick_params(length=0)
-        fig.colorbar(drawn, ax=axes, shrink=0.9).set_label("Spearman within the target")
+        fig.colorbar(drawn, ax=axes, shrink=0.9).set_label("Spearman's ρ")
         more = f", the {len(wide)} with most complexes" if len(counts) > len(wide) else ""
         fig.suptitle(f"{title}: ranking within targets (test complexes{more})", x=0.01, ha="left", fontsize=12)
 
