@@ -17,14 +17,12 @@ from psigraph.search.report import best_entry, write_search
 from psigraph.search.study import SearchError
 
 CONFIG: dict[str, Any] = {
-    "datasets": {"d": {"source": "qm9"}},
-    "levels": {"tiny": {"method": "hf", "basis": "sto-3g"}},
-    "graphsets": {"g": {"family": "regional", "datasets": ["d"], "level": "tiny"}},
+    "datasets": {"d": {"source": "openmmforcefields"}},
+    "graphsets": {"g": {"family": "affinity", "datasets": ["d"]}},
     "experiments": {
         "e": {
             "graphset": "g",
-            "targets": ["u0"],
-            "architectures": {"pamnet": {"dim": 32}, "tiered_heads": {}},
+            "architectures": {"transformer_cnn": {"dim": 32}, "hybrid_cnn_gnn": {}},
             "training": {"epochs": 40, "lr": 2e-4},
         }
     },
@@ -32,14 +30,14 @@ CONFIG: dict[str, Any] = {
 SEARCH = Search.model_validate(
     {
         "experiment": "e",
-        "architecture": "pamnet",
+        "architecture": "transformer_cnn",
         "workers": 2,
         "epochs": 5,
         "space": {
             "training.lr": {"low": 1e-5, "high": 1e-3, "log": True},
             "training.loss_weights.mae": {"low": 0.0, "high": 1.0},
-            "hyperparameters.layers": {"low": 1, "high": 6},
-            "hyperparameters.intensive": ["mean", "sum"],
+            "hyperparameters.blocks": {"low": 1, "high": 6},
+            "hyperparameters.heads": [4, 8],
         },
     }
 )
@@ -48,7 +46,7 @@ ENTRY, SETTINGS = entry_of(SEARCH, EXPERIMENT), settings_of(SEARCH, EXPERIMENT)
 
 
 def row(number: int, value: float | None, higher: bool = False) -> dict[str, Any]:
-    values = [10 ** (-5 + 0.2 * number), 0.1 * number, 1 + number % 6, ("mean", "sum")[number % 2]]
+    values = [10 ** (-5 + 0.2 * number), 0.1 * number, 1 + number % 6, (4, 8)[number % 2]]
     found = {
         "number": number,
         "state": "failed" if value is None else "complete",
@@ -93,11 +91,11 @@ def test_best_is_an_experiment_of_its_own(tmp_path: Path, higher: bool, best: in
     config = validate_config({**CONFIG, "experiments": experiments})
     found, values = config.experiments["e_s"], row(best, 1.0)["values"]
     assert config.experiments["e"] == EXPERIMENT, "the experiment itself is untouched"
-    assert list(found.architectures) == ["pamnet"] and found.targets == ["u0"]
+    assert list(found.architectures) == ["transformer_cnn"]
     assert found.training.lr == pytest.approx(values["training.lr"]) and found.training.epochs == 40
-    pamnet = found.architectures["pamnet"]
-    assert (pamnet.dim, pamnet.layers) == (32, values["hyperparameters.layers"])
-    assert pamnet.intensive == values["hyperparameters.intensive"]
+    model = found.architectures["transformer_cnn"]
+    assert (model.dim, model.blocks) == (32, values["hyperparameters.blocks"])
+    assert model.heads == values["hyperparameters.heads"]
 
 
 def test_neighbours_of_a_key_below_another_are_written_too(tmp_path: Path) -> None:
