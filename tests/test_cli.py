@@ -47,7 +47,7 @@ def test_config_check_accepts_the_default(
 ) -> None:
     with caplog.at_level("INFO"):
         code, _ = run(capsys, "config", "check", str(repository / "config.yaml"))
-    assert code == 0 and "config.yaml: valid; 3 datasets, 2 experiments, 24 runs" in caplog.text
+    assert code == 0 and "config.yaml: valid; 4 datasets, 5 experiments, 42 runs" in caplog.text
 
 
 def test_config_check_names_file_key_and_suggestion(
