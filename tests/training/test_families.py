@@ -36,12 +36,16 @@ def test_training_loads_no_model_or_task_of_another_family(repository: Path, fam
     loaded = set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     tasks = {f"psigraph.training.{name}{part}" for name in FAMILIES if name != family for part in ("", "_family")}
     assert own <= loaded and not loaded & (others | tasks)
-    foreign = {"delta": "psigraph.models.regional", "regional": "psigraph.models.kernels.pair_sum"}[family]
+    foreign = {
+        "delta": ("psigraph.models.regional", "psigraph.models.affinity"),
+        "regional": ("psigraph.models.kernels.pair_sum", "psigraph.models.affinity"),
+        "affinity": ("psigraph.models.regional", "psigraph.models.kernels.pair_sum"),
+    }[family]
     harmless = {"psigraph.models.regional", "psigraph.models.regional.inputs"}
     assert not any(name.startswith(foreign) for name in loaded - harmless), "but for a dataclass"
 
 
 def test_every_architecture_has_a_family_that_trains() -> None:
     assert {settings.family for settings in ARCHITECTURES.values()} == set(FAMILIES)
-    with pytest.raises(ValueError, match="unknown family 'rna'; known: delta, regional"):
+    with pytest.raises(ValueError, match="unknown family 'rna'; known: delta, regional, affinity"):
         family_of("rna")
