@@ -1,24 +1,16 @@
 """Raise the learning rate step by step on the shards of a graphset and suggest one for training."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from psigraph.script import run
+from psigraph.script import add_run_options, run
 from psigraph.search.learning_rate import find_lr
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiment", required=True, help="name of the experiment")
-    parser.add_argument("--architecture", required=True, help="name of the architecture")
-    parser.add_argument("--seed", required=True, type=int, help="draws weights, order, augmentation and split")
-    parser.add_argument(
-        "--settings", required=True, type=json.loads, help="JSON of the run, as scripts/train.py has it"
-    )
-    parser.add_argument("--shards", required=True, nargs="+", type=Path, help="all shards of the graphset")
-    parser.add_argument("--start-from", type=Path, help="checkpoint whose encoder the model begins with")
+    add_run_options(parser)
     parser.add_argument("--table", required=True, type=Path, help="CSV to write: loss by learning rate")
     parser.add_argument("--plot", required=True, type=Path, help="PNG to write: the same, with the suggestion")
     parser.add_argument("--gpu", type=int, default=0, help="whether to use a GPU (1) or not (0)")

@@ -1,27 +1,16 @@
 """Train one architecture with one seed on the shards of a graphset."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from psigraph.script import run
+from psigraph.script import add_run_options, run
 from psigraph.training.engine import train_run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiment", required=True, help="name of the experiment")
-    parser.add_argument("--architecture", required=True, help="name of the architecture")
-    parser.add_argument("--seed", required=True, type=int, help="draws weights, order, augmentation and split")
-    parser.add_argument(
-        "--settings",
-        required=True,
-        type=json.loads,
-        help='JSON: {"graphset", "level", "hyperparameters", "split", "training"}, see psigraph.training.settings',
-    )
-    parser.add_argument("--shards", required=True, nargs="+", type=Path, help="all shards of the graphset")
-    parser.add_argument("--start-from", type=Path, help="checkpoint whose encoder the model begins with")
+    add_run_options(parser)
     parser.add_argument("--output-dir", required=True, type=Path, help="folder of the run")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs to use, one process each")
     parser.add_argument("--processes", type=int, default=1, help="processes that share each batch, without a GPU")

@@ -25,6 +25,21 @@ def run(work: Callable[[], object]) -> int:
     return 0
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which training run is meant, and what it is made of."""
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--architecture", required=True, help="name of the architecture")
+    parser.add_argument("--seed", required=True, type=int, help="draws weights, order, augmentation and split")
+    parser.add_argument(
+        "--settings",
+        required=True,
+        type=json.loads,
+        help='JSON: {"graphset", "level", "hyperparameters", "split", "training"}, see psigraph.training.settings',
+    )
+    parser.add_argument("--shards", required=True, nargs="+", type=Path, help="all shards of the graphset")
+    parser.add_argument("--start-from", type=Path, help="checkpoint whose encoder the model begins with")
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the configuration is, of which one is required."""
     source = parser.add_mutually_exclusive_group(required=True)

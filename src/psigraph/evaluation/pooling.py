@@ -8,11 +8,14 @@ same way, with the training mean of the run that made the prediction.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from psigraph.evaluation.tables import EvaluationError
 
 log = logging.getLogger(__name__)
 
@@ -62,3 +65,16 @@ def log_missing_folds(runs: pd.DataFrame, folds: int) -> None:
                     folds,
                     ", ".join(map(str, missing)),
                 )
+
+
+def rated_runs(predictions: Sequence[str | Path], experiment: str, folds: int) -> pd.DataFrame:
+    """Return the rows of the metrics.csv beside each predictions.csv, and log the folds that its models lack.
+
+    Raises EvaluationError where one is of another experiment.
+    """
+    table = pd.concat([pd.read_csv(Path(path).with_name("metrics.csv")) for path in predictions], ignore_index=True)
+    other = table.loc[table["experiment"] != experiment, "experiment"]
+    if len(other):
+        raise EvaluationError(f"{predictions[0]}: of experiment {other.iloc[0]!r}, expected {experiment!r}")
+    log_missing_folds(table[~table["architecture"].str.startswith("floor:")], folds)
+    return table

@@ -98,3 +98,25 @@ def empty_columns(
     rows = {name: n if counted is None else int(offsets[counted][-1]) for name, counted in layout.batch.items()}
     values = {name: np.empty((rows[name], *shapes[name][1]), dtype=shapes[name][0]) for name in layout.batch}
     return Columns(offsets, values)
+
+
+def taken_as_batch(
+    columns: Columns,
+    layout: Layout,
+    where: np.ndarray,
+    numbers: Mapping[str, tuple[str, str]],
+    targets: np.ndarray | None = None,
+) -> Columns:
+    """Return graphs `where` (B,) alone, with pairs of numbers that count in the whole batch; the arrays are new.
+
+    `numbers` has, by the name of a column of pairs, the offsets of what each of the two counts. `targets` picks columns
+    of y, all by default.
+    """
+    taken = columns.taken(layout, where)
+    if targets is not None:
+        taken.values["y"] = taken.values["y"][:, targets]
+    for name, counted in numbers.items():
+        rows = np.diff(taken.offsets[str(layout.batch[name])])
+        shift = np.stack([taken.offsets[counts][:-1] for counts in counted], axis=1)  # (B, 2)
+        taken.values[name] = taken.values[name] + np.repeat(shift, rows, axis=0)
+    return taken

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from psigraph.graphs.augment import Augmentation
-from psigraph.graphs.columns import Columns, layout_of
+from psigraph.graphs.columns import Columns, layout_of, taken_as_batch
 from psigraph.graphs.complex_batch import ComplexBatch
 from psigraph.graphs.molecule_dataset import chosen_targets, labels_of
 from psigraph.graphs.shards import ShardSet
@@ -97,15 +97,8 @@ def assemble_complexes(
 
     `targets` picks columns of y, all by default. The batch shares no memory with the columns.
     """
-    layout = layout_of("affinity")
-    taken = columns.taken(layout, where)
+    taken = taken_as_batch(columns, layout_of("affinity"), where, _NUMBERS, targets)
     values, offsets = taken.values, taken.offsets
-    if targets is not None:
-        values["y"] = values["y"][:, targets]
-    for name, counted in _NUMBERS.items():
-        rows = np.diff(offsets[str(layout.batch[name])])
-        shift = np.stack([offsets[counts][:-1] for counts in counted], axis=1)  # (B, 2)
-        values[name] = values[name] + np.repeat(shift, rows, axis=0)
     sizes = {name: np.diff(offsets[f"{name}offsets"]) for name in ("", "site_")}
     _place(values, offsets["offsets"], sizes, index, augmentation or Augmentation(), epoch)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(found)) for name, found in values.items()}

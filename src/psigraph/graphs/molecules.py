@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from psigraph.graphs.batch import numpy_dtype
-from psigraph.graphs.columns import Columns, layout_of, offsets_of
+from psigraph.graphs.columns import Columns, layout_of, offsets_of, taken_as_batch
 from psigraph.graphs.molecule_batch import MoleculeBatch
 from psigraph.graphs.molecule_columns import Values
 from psigraph.graphs.molecule_graphs import bond_sizes_of, molecule_graphs
@@ -43,15 +43,8 @@ def assemble_molecules(
 
     `targets` picks columns of y, all by default. The batch shares no memory with the columns.
     """
-    layout = layout_of("regional")
-    taken = columns.taken(layout, where)
+    taken = taken_as_batch(columns, layout_of("regional"), where, _NUMBERS, targets)
     values, offsets = taken.values, taken.offsets
-    if targets is not None:
-        values["y"] = values["y"][:, targets]
-    for name, counted in _NUMBERS.items():
-        rows = np.diff(offsets[str(layout.batch[name])])
-        shift = np.stack([offsets[counts][:-1] for counts in counted], axis=1)  # (B, 2)
-        values[name] = values[name] + np.repeat(shift, rows, axis=0)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(found)) for name, found in values.items()}
     tensors["z_atoms"] = tensors["z_atoms"].long()
     graphs = np.arange(len(where))

@@ -63,8 +63,7 @@ def split_given(sides: np.ndarray, groups: np.ndarray, *, seed: int, train: int 
         label = sorted({str(name) for name in groups})[int(np.argmax(on.sum(axis=0) > 1))]
         raise SplitError(f"the source puts the group {label!r} on two sides; correct its table")
     if train is not None:
-        order = _ranks(n_labels, seed)[owner[result["train"]]]
-        result["train"] = np.sort(result["train"][np.argsort(order, kind="stable")[:train]])
+        result["train"] = _first(result["train"], owner, n_labels, seed, train)
     return result
 
 
@@ -112,8 +111,7 @@ def split_samples(
         )
     result = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
     if train is not None:
-        order = _ranks(n_labels, seed)[owner[result["train"]]]
-        result["train"] = np.sort(result["train"][np.argsort(order, kind="stable")[:train]])
+        result["train"] = _first(result["train"], owner, n_labels, seed, train)
     return result
 
 
@@ -194,6 +192,12 @@ def _ranks(n: int, seed: int) -> np.ndarray:
     ranks = np.empty(n, dtype=np.int64)
     ranks[np.random.default_rng(seed).permutation(n)[::-1]] = np.arange(n)
     return ranks
+
+
+def _first(rows: np.ndarray, owner: np.ndarray, n_labels: int, seed: int, count: int) -> np.ndarray:
+    """Return at most `count` of these rows (m,), sorted, group by group in the order in which training sets grow."""
+    order = _ranks(n_labels, seed)[owner[rows]]
+    return np.sort(rows[np.argsort(order, kind="stable")[:count]])
 
 
 def _counted_sides(

@@ -108,11 +108,13 @@ class Execution:
             out = numbers_of(call(batch))
             return out, torch.autograd.grad(out.float().square().sum(), parameters, allow_unused=True)
 
-        with torch.enable_grad(), torch.random.fork_rng():
-            out, gradients = evaluate(self.call)
-            with self._plain_torch():
-                expected, exact = evaluate(self.model)
-        running.restore()  # nothing was learned yet
+        try:
+            with torch.enable_grad(), torch.random.fork_rng():
+                out, gradients = evaluate(self.call)
+                with self._plain_torch():
+                    expected, exact = evaluate(self.model)
+        finally:
+            running.restore()  # nothing was learned yet, whatever came of it
         if not all(torch.isfinite(t).all() for t in (expected, *exact) if t is not None):
             return False
         limits = AUTOCAST_TOLERANCE if torch.is_autocast_enabled(out.device.type) else TOLERANCE

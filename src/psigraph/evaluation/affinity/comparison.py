@@ -20,8 +20,8 @@ from psigraph.evaluation.affinity.comparison_figures import plot_comparison
 from psigraph.evaluation.affinity.ensembles import Ensemble, calibration, ensembles_of
 from psigraph.evaluation.affinity.sums import interval_table
 from psigraph.evaluation.affinity.tables import FLOORS, HIGHER_IS_BETTER, predictors, rate, read_predictions
-from psigraph.evaluation.pooling import log_missing_folds
-from psigraph.evaluation.tables import EvaluationError, write_csv
+from psigraph.evaluation.pooling import rated_runs
+from psigraph.evaluation.tables import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +74,7 @@ def compare_complexes(
     `predictions` and `histories` name the files of the runs in one order; metrics.csv lies beside each predictions.csv.
     Raises EvaluationError where the runs are not of this experiment.
     """
-    rated = pd.concat([pd.read_csv(Path(path).with_name("metrics.csv")) for path in predictions], ignore_index=True)
-    other = rated.loc[rated["experiment"] != experiment, "experiment"]
-    if len(other):
-        raise EvaluationError(f"{predictions[0]}: of experiment {other.iloc[0]!r}, expected {experiment!r}")
-    log_missing_folds(rated[~rated["architecture"].str.startswith("floor:")], folds)
+    rated = rated_runs(predictions, experiment, folds)
     runs = [read_predictions(path) for path in predictions]
     ensembles = ensembles_of(runs)
     tested = held_out_runs(runs, ensembles)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from psigraph import metrics
 from psigraph.evaluation.bootstrap import difference_intervals
-from psigraph.evaluation.pooling import log_missing_folds
+from psigraph.evaluation.pooling import rated_runs
 from psigraph.evaluation.regional.comparison_figures import plot_comparison
 from psigraph.evaluation.regional.tables import FLOORS, predictors, read_predictions, targets_of
 from psigraph.evaluation.tables import EvaluationError, write_csv
@@ -61,11 +61,7 @@ def compare_molecules(
     `predictions` and `histories` name the files of the runs in one order; metrics.csv lies beside each predictions.csv.
     Raises EvaluationError where the runs are not of this experiment and of the same targets.
     """
-    table = pd.concat([pd.read_csv(Path(path).with_name("metrics.csv")) for path in predictions], ignore_index=True)
-    other = table.loc[table["experiment"] != experiment, "experiment"]
-    if len(other):
-        raise EvaluationError(f"{predictions[0]}: of experiment {other.iloc[0]!r}, expected {experiment!r}")
-    log_missing_folds(table[~table["architecture"].str.startswith("floor:")], folds)
+    table = rated_runs(predictions, experiment, folds)
     units = {str(row.target): str(row.unit) for row in table[table["metric"] == "mae"].itertuples()}
     if targets_of(pd.read_csv(predictions[0], nrows=0)):
         runs = read_runs(predictions)
