@@ -6,7 +6,7 @@ import pytest
 from psigraph.structures.complexes import Protein
 from psigraph.structures.poses import check_pose
 from psigraph.structures.proteins import ReadProtein
-from psigraph.structures.reading import RowError
+from psigraph.structures.reading import Rejection, RowError
 
 LIMITS = {"min_contact": 1.5, "max_distance": 5.0}
 
@@ -61,3 +61,13 @@ def test_the_limits_are_those_of_the_configuration():
         check(protein((6, 2.9)), min_contact=3.0)
     check(protein((6, 5.4)), max_distance=6.0)
     check(protein((6, 1.0)), min_contact=0.0)
+
+
+def test_rows_are_counted_by_what_they_share():
+    reasons = {
+        "clash: its atom C2 is 1.00 Å from A:CYS0 C, nearer than min_contact 1.5": "clash",
+        "identical geometry to qm9-7": "identical geometry to another one",
+        "identical ligand and protein as CDK2-28": "identical ligand and protein as another one",
+        "not selected: beyond max_structures 240": "not selected: beyond max_structures 240",
+    }
+    assert {r: Rejection("a.sdf", "1", "a", r).summary for r in reasons} == reasons

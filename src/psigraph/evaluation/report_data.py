@@ -12,7 +12,7 @@ from psigraph.quantum.store import read_quantum
 from psigraph.quantum.table import FEATURES
 from psigraph.structures.elements import symbol_of
 from psigraph.structures.model import StructureSet
-from psigraph.structures.reading import IDENTICAL, Rejection, count_kinds, read_rejected
+from psigraph.structures.reading import Rejection, count_kinds, read_rejected
 from psigraph.structures.store import read_structures
 
 __all__ = ["quantum_files", "read_csv", "sections", "shard_files", "used_datasets"]
@@ -154,7 +154,7 @@ def rejected_tables(stores: dict[str, StructureSet], results: Path) -> list[Tabl
     """One table of reasons per dataset that rejected anything."""
     tables = []
     for name in stores:
-        reasons = [f"{IDENTICAL}another one" if r.kind == "identical" else r.reason for r in rejected(results, name)]
+        reasons = [rejection.summary for rejection in rejected(results, name)]
         if reasons:
             caption = f"{name}: rows left out, by reason ({name}.rejected.csv lists each)."
             tables.append(table(caption, ("reason", "rows"), counted(reasons), numeric=(1,)))

@@ -7,7 +7,7 @@ from psigraph.structures.complexes import Protein
 from psigraph.structures.elements import COVALENT_RADII, SYMBOLS, symbol_of
 from psigraph.structures.protein_atoms import ION_CHARGES
 from psigraph.structures.proteins import ReadProtein
-from psigraph.structures.reading import RowError
+from psigraph.structures.reading import OWN, RowError
 
 #: Two atoms nearer than the sum of their covalent radii and this are as near as a bond [Å].
 BOND_MARGIN = 0.2
@@ -32,7 +32,7 @@ def check_pose(
     closest = int(np.argmin(distances))
     if distances[closest] > max_distance:
         raise RowError(
-            f"outside the pocket: its nearest atom of the protein is {distances[closest]:.1f} Å away, more than "
+            f"outside the pocket{OWN}nearest atom of the protein is {distances[closest]:.1f} Å away, more than "
             f"max_distance {max_distance:g}; are both in the same coordinates?"
         )
     linked = [
@@ -54,9 +54,9 @@ def _check_pair(element: int, atom: int, distance: float, protein: Protein, othe
     bond = COVALENT_RADII[element] + COVALENT_RADII[protein.z[other]]
     metal = _IONS[element] or _IONS[protein.z[other]]
     if not metal and abs(distance - bond) <= BOND_MARGIN:
-        raise RowError(f"covalent ligand, or a pose that clashes: its atom {where}, the distance of a bond")
+        raise RowError(f"covalent ligand, or a pose that clashes{OWN}atom {where}, the distance of a bond")
     if distance < min_contact:
-        raise RowError(f"clash: its atom {where}, nearer than min_contact {min_contact:g}")
+        raise RowError(f"clash{OWN}atom {where}, nearer than min_contact {min_contact:g}")
 
 
 def _name(protein: Protein, atom: int) -> str:

@@ -21,6 +21,8 @@ from psigraph.units import ENERGY_UNITS, energy_factor
 NOT_SELECTED = "not selected: "
 IDENTICAL = "identical geometry to "
 IDENTICAL_LIGAND = "identical ligand and protein as "
+#: What follows it in a reason is of the row's own atoms.
+OWN = ": its "
 REJECTED_COLUMNS = ("source", "row", "id", "reason")
 
 
@@ -43,6 +45,14 @@ class Rejection:
         if self.reason.startswith(NOT_SELECTED):
             return "not selected"
         return "identical" if self.reason.startswith((IDENTICAL, IDENTICAL_LIGAND)) else "unreadable"
+
+    @property
+    def summary(self) -> str:
+        """The reason without what is of this row alone, to count rows by."""
+        for beginning in (IDENTICAL, IDENTICAL_LIGAND):
+            if self.reason.startswith(beginning):
+                return f"{beginning}another one"
+        return self.reason.partition(OWN)[0]
 
 
 @dataclass
