@@ -129,6 +129,22 @@ def test_bad_batch_leaves_them_alone(waits: bool, bad: float) -> None:
     assert not any(torch.equal(a, b) for a, b in zip(before, statistics(model), strict=True))
 
 
+def test_average_of_the_weights_has_its_own_average_of_them(tmp_path: Path) -> None:
+    """The first layer's follow from the rows: the running mean of each step, averaged as the weights are."""
+    model = Normalised()
+    one_process(tmp_path, model, epochs=2, ema_decay=0.4)
+    mean, average, n = torch.zeros(3), torch.zeros(3), 0
+    for _ in range(2):
+        for batch in RowLoader():
+            mean = 0.9 * mean + 0.1 * batch.x.mean(0)
+            decay = min(0.4, (1 + n) / (10 + n))
+            average, n = decay * average + (1 - decay) * mean, n + 1
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["run"]["model"]["net.0.running_mean"]
+    kept = model.state_dict()["net.0.running_mean"]
+    assert torch.allclose(last, mean, atol=1e-6), "training goes on with those of the last step"
+    assert torch.allclose(kept, average, atol=1e-6) and not torch.allclose(last, kept, atol=1e-3)
+
+
 class TooLarge(Normalised):
     """Memory fails for more than 4 rows at once, after batch normalisation has seen them."""
 

@@ -96,7 +96,10 @@ class Training(Section):
     eps: float = Field(1e-8, gt=0, description="Adam's term beside the square root of the mean squared gradient")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; null: not clipped")
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="decay of the average over steps of the weights, which is then kept; null: none"
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the average over steps of weights and running statistics, which is then kept; null: none",
     )
     patience: int = Field(250, ge=1, description="epochs without improvement before training stops")
     monitor: Literal["auto", "mape", "mae", "rmse", "r2", "loss"] = Field(

@@ -1,30 +1,40 @@
-"""Exponential moving average of a model's weights."""
+"""Exponential moving average of a model's weights and running statistics."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from psigraph.training.buffers import RunningStatistics
+
+
+def averaged(model: nn.Module) -> list[Tensor]:
+    """Return what is averaged of a model: its parameters, and the running statistics of its normalisation layers.
+
+    Statistics of the last weights alone would not fit the averaged ones: they would shift every prediction.
+    """
+    return [*model.parameters(), *RunningStatistics(model).buffers]
 
 
 class WeightAverage:
     """e ← d e + (1 - d) w after every step, with d = min(decay, (1 + n) / (10 + n)) after n steps.
 
-    The smaller d at the start makes it forget the untrained weights. Buffers are not averaged.
+    The smaller d at the start makes it forget the untrained weights.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
-        self.parameters, self.decay = list(parameters), decay
-        self.values = [parameter.detach().clone() for parameter in self.parameters]
+    def __init__(self, tensors: Sequence[Tensor], decay: float) -> None:
+        self.tensors, self.decay = list(tensors), decay
+        self.values = [tensor.detach().clone() for tensor in self.tensors]
         self.steps = torch.zeros((), dtype=torch.float64, device=self.values[0].device)  # n
 
     @torch.no_grad()
     def update(self, taken: Tensor) -> None:
-        """Follow the weights by one step; where `taken` () is false, stay. Waits for no device."""
+        """Follow the tensors by one step; where `taken` () is false, stay. Waits for no device."""
         share = (1 - (1 + self.steps) / (10 + self.steps)).clamp(min=1 - self.decay) * taken
         self.steps += taken
-        change = torch._foreach_sub(self.parameters, self.values)
+        change = torch._foreach_sub(self.tensors, self.values)
         torch._foreach_mul_(change, share.to(change[0].dtype))
         torch._foreach_add_(self.values, change)
 
@@ -39,9 +49,9 @@ class WeightAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the model's weights and the average."""
-        before = [parameter.detach().clone() for parameter in self.parameters]
-        torch._foreach_copy_(self.parameters, self.values)
+        """Exchange the model's tensors and the average."""
+        before = [tensor.detach().clone() for tensor in self.tensors]
+        torch._foreach_copy_(self.tensors, self.values)
         torch._foreach_copy_(self.values, before)
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from psigraph.config import Training
-from psigraph.training.ema import WeightAverage
+from psigraph.training.ema import WeightAverage, averaged
 from psigraph.training.epoch import Epoch, Sums, look_every
 from psigraph.training.optimisation import Accumulation, Optimisation
 from psigraph.training.schedule import base_lr, make_optimizer, scheduler
@@ -66,7 +66,7 @@ class TrainingModule(pl.LightningModule):
         schedule: Any = self.lr_schedulers()
         self.lr_scheduler = schedule
         if self.settings.ema_decay is not None:
-            self.average = WeightAverage(list(self.model.parameters()), self.settings.ema_decay)
+            self.average = WeightAverage(averaged(self.model), self.settings.ema_decay)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self.optimisation = Optimisation(
             self.model,

@@ -123,6 +123,8 @@ class Optimisation:
             loss, graphs = self._add_up(loss, graphs, failed=error is not None)
         taken = self._update(loss)
         self.running.settle(taken)
+        if self.average is not None:
+            self.average.update(taken)
         return Step(loss, taken, graphs, error)
 
     def _gradients(self, batch: Any, size: int) -> Tensor:
@@ -190,6 +192,4 @@ class Optimisation:
             if not self.waits:
                 self.optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
             self.optimizer.step()
-        if self.average is not None:
-            self.average.update(taken)
         return taken
