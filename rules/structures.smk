@@ -19,13 +19,13 @@ rule structures:
         "results/benchmarks/structures/{dataset}.tsv"
     conda:
         "../envs/ml.yaml"
-    threads: 1
+    threads: lambda wildcards: getattr(CONFIG.datasets[wildcards.dataset], "threads", 1)
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda wildcards: CONFIG.datasets[wildcards.dataset].memory_mb,
+        runtime=lambda wildcards: CONFIG.datasets[wildcards.dataset].runtime_min,
     params:
         settings=lambda wildcards: as_json(CONFIG.datasets[wildcards.dataset]),
     shell:
         "python {input.script} --dataset {wildcards.dataset} --settings {params.settings:q}"
-        " --output {output.store} --rejected {output.rejected} 2> {log}"
+        " --threads {threads} --output {output.store} --rejected {output.rejected} 2> {log}"

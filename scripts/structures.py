@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from psigraph.config import Dataset
+from psigraph.config import ComplexDataset, Dataset
 from psigraph.script import run
 from psigraph.structures.build import build_structures
 
@@ -16,6 +16,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, help="name of the dataset")
     parser.add_argument("--settings", required=True, help="its entry in the configuration, as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="processes that prepare proteins")
     parser.add_argument("--output", required=True, type=Path, help="structure store to write (.h5)")
     parser.add_argument("--rejected", required=True, type=Path, help="rows that are not in it, with reasons (.csv)")
     return parser.parse_args(arguments)
@@ -33,7 +34,10 @@ def dataset_of(name: str, settings: str) -> Dataset:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    build_structures(dataset_of(args.dataset, args.settings), args.dataset, args.output, args.rejected)
+    dataset = dataset_of(args.dataset, args.settings)
+    if isinstance(dataset, ComplexDataset):
+        dataset = dataset.model_copy(update={"threads": args.threads})
+    build_structures(dataset, args.dataset, args.output, args.rejected)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,24 @@ def test_the_same_ligand_in_one_protein_counts_once_and_in_two_twice(folder, pep
     ]
 
 
+def test_several_processes_prepare_the_same_proteins(folder, peptide, tmp_path, caplog):
+    """Two proteins that can be read, one that cannot, one that is not there: same stores, reasons and counts."""
+    raw, write = folder
+    (raw / "q.pdb").write_text("\n".join(line for line in peptide.splitlines() if " CB " not in line) + "\n")
+    lines = [f"{protein},T,{protein},phenol.sdf,6" for protein in ("p.pdb", "q.pdb", "bare.sdf", "no.pdb", "")]
+    write(*lines)
+    found = {}
+    for threads in (1, 2):
+        store, rejected = tmp_path / f"{threads}.h5", tmp_path / f"{threads}.csv"
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            build_structures(dataset(raw, threads=threads, max_rejected=0.9), "mine", store, rejected)
+        summary = next(message for message in caplog.messages if "heavy atoms added" in message)
+        with StructureFile(store) as file:
+            found[threads] = (file.digest, rejected.read_text(), summary)
+    assert found[1] == found[2] and found[1][1].count("\n") == 4
+
+
 def test_another_column_may_name_the_protein(folder, peptide):
     raw, write = folder
     (raw / "pocket.pdb").write_text(peptide)

@@ -29,7 +29,7 @@ NAMES = """# code, release year, Uniprot ID, protein name
 
 
 def dataset(path, **settings) -> Pdbbind:
-    return Pdbbind(source="pdbbind", path=path, **({"index": "index/INDEX_refined_data.2020"} | settings))
+    return Pdbbind(source="pdbbind", path=path, **({"index": "index/INDEX_refined_data.2020", "threads": 1} | settings))
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ class DatasetBase(Section):
     )
     max_structures: int | None = Field(None, ge=1, description="keep at most so many structures, spread over groups")
     max_rejected: float = Field(0.5, ge=0, le=1, description="stop where a larger share of the rows is unreadable")
+    memory_mb: int = Field(2000, ge=500, description="memory of the job that reads it [MB]")
+    runtime_min: int = Field(60, ge=1, description="time limit of that job on a cluster [min]")
 
 
 class Psi4Databases(DatasetBase):
@@ -149,6 +151,7 @@ class ComplexDataset(DatasetBase):
     max_distance: float = Field(
         5.0, gt=0, description="a ligand whose nearest atom of the protein is farther is outside the pocket [Å]"
     )
+    threads: int = Field(1, ge=1, description="processes that prepare proteins")
 
 
 class EnergyDataset(ComplexDataset):
@@ -187,6 +190,9 @@ class Pdbbind(ComplexDataset):
     """The layout of PDBbind and CASF, for who holds their licence: an index and a folder for each complex."""
 
     source: Literal["pdbbind"]
+    threads: int = Field(8, ge=1, description="processes that prepare proteins; all of PDBbind has 20,000")
+    memory_mb: int = Field(16000, ge=500, description="memory of the job that reads it [MB]")
+    runtime_min: int = Field(1440, ge=1, description="time limit of that job on a cluster [min]")
     path: Path = Field(description="folder that holds the complexes' folders")
     index: str = Field(description="index file in the folder, such as index/INDEX_refined_data.2020")
     core: str | None = Field(None, description="file in the folder whose first words are the codes of the test set")

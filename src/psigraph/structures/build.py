@@ -44,7 +44,7 @@ from psigraph.structures.store import write_structures
 logger = logging.getLogger(__name__)
 
 #: Keys of a dataset that say where it lies, how it is computed or when to stop, and nothing about its content.
-_NOT_CONTENT = {"path", "batches", "max_rejected"}
+_NOT_CONTENT = {"path", "batches", "max_rejected", "threads", "memory_mb", "runtime_min"}
 
 
 def _everything(dataset: Any, structure: Structure) -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ class ComplexReader:
         self._dataset = dataset
         self._proteins = ProteinReader(dataset.prepare, dataset.ph)
         self._counts: Counter = Counter()
+
+    def read_ahead(self, proteins: Iterable[tuple[Path, str]]) -> None:
+        """Prepare proteins, each a file and its name, in as many processes as the dataset has threads.
+
+        Files that are not there, and proteins that cannot be read, are left to the rows that ask for them.
+        """
+        files = {name: path for path, name in proteins if path.is_file()}
+        if self._dataset.threads > 1 and len(files) > 1:
+            self._proteins.read_ahead(files, min(self._dataset.threads, len(files)))
 
     def structure(
         self,

@@ -32,7 +32,9 @@ def read(dataset: OpenmmForcefields) -> ReadResult:
     """Read all ligands, target by target. Raises StructureError where there is no folder, or one lacks a file."""
     result, reader = empty_result(), ComplexReader(dataset)
     folder = openmm_systems_folder(dataset.path)
-    for protein in sorted(folder.glob("*/*_protein.pdb")):
+    proteins = sorted(folder.glob("*/*_protein.pdb"))
+    reader.read_ahead((protein, _name(protein)) for protein in proteins)
+    for protein in proteins:
         target = TARGETS.get(protein.parent.name, protein.parent.name)
         for path, number, record in _ligands(protein.parent):
             id = f"{target}-{record.title or number}"
@@ -44,6 +46,10 @@ def read(dataset: OpenmmForcefields) -> ReadResult:
                 result.reject(source, number, id, str(error))
     reader.summary()
     return result
+
+
+def _name(protein: Path) -> str:
+    return f"{protein.parent.name}/{protein.name}"
 
 
 def _ligands(folder: Path) -> list[tuple[Path, int, Record]]:
@@ -69,5 +75,4 @@ def _structure(
         raise RowError(f"{LABEL} is {text!r}, not a number") from None
     pk = pk_of_energy(energy, temperature, LABEL)
     ligand = ligand_of(mol)
-    name = f"{protein.parent.name}/{protein.name}"
-    return reader.structure(id, target, (protein, name), ligand, pk, source=source)
+    return reader.structure(id, target, (protein, _name(protein)), ligand, pk, source=source)

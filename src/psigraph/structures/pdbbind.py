@@ -42,8 +42,10 @@ def read(dataset: Pdbbind) -> ReadResult:
     index = dataset.path / dataset.index
     targets = _targets(index)
     core = {line.code for line in _lines(dataset.path / dataset.core)} if dataset.core else None
+    lines = _lines(index)
     result, reader = empty_result(), ComplexReader(dataset)
-    for line in tqdm(_lines(index), desc="complexes", disable=None, mininterval=1.0):
+    reader.read_ahead((dataset.path / name, name) for name in (_protein(line.code) for line in lines))
+    for line in tqdm(lines, desc="complexes", disable=None, mininterval=1.0):
         side = "" if core is None else "test" if line.code in core else "train"
         try:
             structure = _structure(dataset.path, reader, line, targets.get(line.code, line.code), index.name, side)
@@ -52,6 +54,10 @@ def read(dataset: Pdbbind) -> ReadResult:
             result.reject(index.name, line.number, line.code, str(error))
     reader.summary()
     return result
+
+
+def _protein(code: str) -> str:
+    return f"{code}/{code}_protein.pdb"
 
 
 def _text(path: Path) -> list[str]:
@@ -87,9 +93,9 @@ def _targets(index: Path) -> dict[str, str]:
 def _structure(folder: Path, reader: ComplexReader, line: _Line, target: str, source: str, side: str) -> Structure:
     pk, measure = _affinity(line.words)
     code = line.code
-    protein = reading.inside(folder, f"{code}/{code}_protein.pdb", "protein")
+    name = _protein(code)
+    protein = reading.inside(folder, name, "protein")
     ligand = read_ligand(*(folder / code / f"{code}_ligand{ending}" for ending in (".sdf", ".mol2")))
-    name = f"{code}/{protein.name}"
     return reader.structure(code, target, (protein, name), ligand, pk, source=source, measure=measure, side=side)
 
 

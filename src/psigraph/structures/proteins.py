@@ -2,16 +2,23 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from psigraph.structures.complexes import Protein
 from psigraph.structures.protein_atoms import protein_of
 from psigraph.structures.protein_file import ProteinText, read_protein_text
 from psigraph.structures.protein_preparation import PreparedAtoms, prepare
 from psigraph.structures.reading import RowError
+from psigraph.structures.sources import StructureError
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +31,16 @@ class ReadProtein:
     linked: np.ndarray  # (L,) int64
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What came of one file: a protein or the reason why there is none, and what was found in it."""
+
+    found: ReadProtein | RowError
+    counts: Counter = field(default_factory=Counter)
+    unknown: Counter = field(default_factory=Counter)  # residues without a template, by name
+    warning: str = ""
+
+
 @dataclass
 class ProteinReader:
     """Reads each protein once; `summary` logs what was found in all of them."""
@@ -34,44 +51,38 @@ class ProteinReader:
     unknown: Counter = field(default_factory=Counter)  # residues without a template, by name
     _known: dict[str, ReadProtein | RowError] = field(default_factory=dict)
 
+    def read_ahead(self, files: Mapping[str, Path], processes: int) -> None:
+        """Read the PDB files of proteins by their ids at once; `read` raises for those that cannot be read.
+
+        Raises StructureError where a process ends, which is what a lack of memory does.
+        """
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            work = pool.map(_read, files.values(), files, repeat(self.how), repeat(self.ph))
+            progress = tqdm(work, desc="proteins", total=len(files), disable=None, mininterval=1.0)
+            try:
+                for id, reading in zip(files, progress, strict=True):
+                    self._take(id, reading)
+            except BrokenProcessPool as error:
+                raise StructureError(
+                    f"a process that prepared proteins has ended ({error}); lower the dataset's threads, or raise its "
+                    "memory_mb"
+                ) from error
+
     def read(self, path: Path, id: str) -> ReadProtein:
         """Return the protein `id` of a PDB file. Raises RowError naming the file where it cannot be read."""
         if id not in self._known:
-            try:
-                self._known[id] = self._read(path, id)
-            except RowError as error:
-                self._known[id] = error
+            self._take(id, _read(path, id, self.how, self.ph))
         found = self._known[id]
         if isinstance(found, RowError):
             raise RowError(str(found))
         return found
 
-    def _read(self, path: Path, id: str) -> ReadProtein:
-        text = read_protein_text(path)
-        try:
-            prepared = prepare(text, self.how, self.ph)
-            protein, names = protein_of(prepared, id, text.states, self.unknown)
-        except RowError as error:
-            raise RowError(f"{path.name}: {error}") from None
-        if prepared.failure:
-            logger.warning("%s: not minimised, the fixed structure is used: %s", path.name, prepared.failure)
-        self._count(text, prepared)
-        return ReadProtein(protein, np.flatnonzero([name in text.open_links for name in names]))
-
-    def _count(self, text: ProteinText, prepared: PreparedAtoms) -> None:
-        found = {
-            "proteins": 1,
-            "water molecules left out": text.waters,
-            "atoms of alternate locations left out": text.alternates,
-            "residues with insertion codes": text.insertions,
-            "selenomethionines read as methionines": text.selenomethionines,
-            "atoms left out whose name another has": prepared.repeated,
-            "heavy atoms added": prepared.added,
-            "residues of SEQRES without atoms": prepared.missing,
-            "gaps in chains": prepared.gaps,
-            "proteins not minimised": int(bool(prepared.failure)),
-        }
-        self.counts.update({what: count for what, count in found.items() if count})
+    def _take(self, id: str, reading: _Reading) -> None:
+        self._known[id] = reading.found
+        self.counts.update(reading.counts)
+        self.unknown.update(reading.unknown)
+        if reading.warning:
+            logger.warning(reading.warning)
 
     def summary(self) -> None:
         """Log the counts, and a warning of residues that have no template."""
@@ -82,3 +93,35 @@ class ProteinReader:
                 sum(self.unknown.values()),
                 ", ".join(f"{name} {count}" for name, count in sorted(self.unknown.items())),
             )
+
+
+def _read(path: Path, id: str, how: str, ph: float) -> _Reading:
+    unknown: Counter = Counter()
+    try:
+        text = read_protein_text(path)
+    except RowError as error:  # which names the file
+        return _Reading(error)
+    try:
+        prepared = prepare(text, how, ph)
+        protein, names = protein_of(prepared, id, text.states, unknown)
+    except RowError as error:
+        return _Reading(RowError(f"{path.name}: {error}"))
+    linked = np.flatnonzero([name in text.open_links for name in names])
+    warning = f"{path.name}: not minimised, the fixed structure is used: {prepared.failure}" if prepared.failure else ""
+    return _Reading(ReadProtein(protein, linked), _counts(text, prepared), unknown, warning)
+
+
+def _counts(text: ProteinText, prepared: PreparedAtoms) -> Counter:
+    found = {
+        "proteins": 1,
+        "water molecules left out": text.waters,
+        "atoms of alternate locations left out": text.alternates,
+        "residues with insertion codes": text.insertions,
+        "selenomethionines read as methionines": text.selenomethionines,
+        "atoms left out whose name another has": prepared.repeated,
+        "heavy atoms added": prepared.added,
+        "residues of SEQRES without atoms": prepared.missing,
+        "gaps in chains": prepared.gaps,
+        "proteins not minimised": int(bool(prepared.failure)),
+    }
+    return Counter({what: count for what, count in found.items() if count})
