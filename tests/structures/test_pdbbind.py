@@ -88,10 +88,30 @@ def test_lines_that_are_inexact_or_wrong_are_rejected(folder):
         "4geq": "'Kd>1uM' is not exact",
         "5bad": "pK is 3.00, which is not -log10 of Ki=1uM in mol/l: one is in another unit",
         "6odd": "'Ka=1uM' is no constant such as Kd=49uM, Ki=2nM or IC50=0.1mM",
-        "7cut": "the line has 3 words before //, expected code, resolution, year, pK and constant",
+        "7cut": "the line has 3 words before //, expected code, resolution, year, maybe pK, and constant",
         "8not": "protein: no file '8not/8not_protein.pdb' in the dataset's folder",
     }
     assert {r.row for r in result.rejected} == {"5", "6", "7", "8", "9", "10"}
+
+
+def test_an_index_without_pk_and_folders_by_year(folder, caplog):
+    """The layout of 2025: what is measured follows the year, and there is no list of names."""
+    for code, years in (("1abc", "1981-2000"), ("2xyz", "2001-2010")):
+        (folder / "P-L" / years).mkdir(parents=True)
+        (folder / code).rename(folder / "P-L" / years / code)
+    lines = (
+        "1abc  2.00  1999  Kd=49uM  // x",
+        "2xyz  NMR  2010  Ki=2nM  // x",
+        "3ic5  1.90  2010  Kd=0M  // x",
+    )
+    (folder / "P-L/new.lst").write_text("\n".join(["# code, resolution, year, binding data", *lines, ""]))
+    result = load_dataset(dataset(folder / "P-L", index="new.lst"), "mine")
+    assert [(s.id, s.group) for s in result.structures] == [("1abc", "1abc"), ("2xyz", "2xyz")]
+    np.testing.assert_allclose([s.labels[0] for s in result.structures], [4.3098, 8.69897], rtol=1e-5)
+    assert [r.reason for r in result.rejected] == ["Kd=0M: not a number"]
+    assert "each complex counts as a target of its own" in caplog.text
+    found = {str(f.relative_to(folder / "P-L")) for f in files_of(dataset(folder / "P-L", index="new.lst"))}
+    assert "1981-2000/1abc/1abc_protein.pdb" in found and "2001-2010/2xyz/2xyz_ligand.mol2" in found
 
 
 def test_the_mol2_gives_the_same_ligand_as_the_sdf(folder, systems):

@@ -132,7 +132,9 @@ def raw_files(
             "molecule_folder": ("**/*.xyz", "**/*.sdf", "**/*.mol"),
             "conformers": ("index.csv.gz", "geom.npz"),
             "complex_folder": ("**/*.pdb", "**/*.sdf", "**/*.mol2"),
-            "pdbbind": ("*/*_protein.pdb", "*/*_ligand.sdf", "*/*_ligand.mol2"),
+            "pdbbind": [
+                f"{folder}/*_{file}" for folder in ("*", "*/*") for file in ("protein.pdb", "ligand.sdf", "ligand.mol2")
+            ],
         }[source]
         files = [f for pattern in patterns for f in Path(path or ".").glob(pattern)]
         kind = "complexes" if source == "complex_folder" else "molecules"
