@@ -21,6 +21,7 @@ from psigraph.models.affinity.attention import (
     SpatialAttention,
     TransformerBlock,
 )
+from psigraph.models.affinity.base import Amounts
 from psigraph.models.affinity.convolution import (
     DILATION,
     Halving,
@@ -34,6 +35,7 @@ from psigraph.models.affinity.convolution import (
 from psigraph.models.affinity.graphs import RADIAL, RANGE, ComplexGraphs, GraphLayer, contacts_of, radial
 from psigraph.models.affinity.head import BatchNorm, Head
 from psigraph.models.affinity.positions import LONGEST, grid_positions
+from psigraph.models.affinity.voxels import CHANNELS
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +180,40 @@ class TestConvolution:
         tokens = tokens_of(grid).view(2, 2, 3, 4, 5)
         for point in np.ndindex(2, 3, 4):
             assert torch.equal(tokens[(slice(None), *point)], grid[(slice(None), slice(None), *point)])
+
+
+class TestAmounts:
+    def test_sums_over_the_ligand_written_out(self) -> None:
+        samples = complexes(5)
+        amounts = Amounts().double()
+        many = batch(samples)
+        alone = [batch([sample]) for sample in samples]
+        sums = torch.stack([amounts.channels(one.z_atoms, one.atom_features).sum(0) for one in alone])
+        expected = (sums - sums.mean(0)) / (sums.var(0, unbiased=False) + 1).sqrt()
+        assert torch.allclose(amounts(many), expected)
+        weights = torch.rand(len(many.z_atoms), dtype=torch.float64)
+        assert not torch.allclose(amounts(many, weights), expected)
+
+    def test_a_channel_that_no_training_ligand_has_stays_small(self) -> None:
+        """One atom of an element never seen, after many batches without it."""
+        amounts = Amounts().double()
+        data = batch(complexes(4))
+        data.z_atoms[:] = 6
+        for _ in range(500):
+            amounts(data)
+        data.z_atoms[0] = 15
+        assert amounts.eval()(data)[0, CHANNELS.index("P")] == pytest.approx(1.0, rel=1e-6)
+
+    def test_the_head_is_told_of_them(self) -> None:
+        """Without a grid that tells anything, twice as many atoms are still another ligand."""
+        model = build_model("transformer_cnn", {"grid_points": 8, "spacing": 2.0, "width": 1.5, "blocks": 1}).eval()
+        data = batch(complexes(3), torch.float32)
+        encode = torch.zeros(3, model.head.layers[0].in_features - len(CHANNELS))
+        model.encode = lambda *_: encode
+        with torch.no_grad():
+            once = model(data).labels
+            twice = model(data, torch.full((len(data.z_atoms),), 2.0)).labels
+        assert not torch.allclose(once, twice, atol=1e-6)
 
 
 class TestHead:

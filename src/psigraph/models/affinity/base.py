@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch_geometric.utils import scatter
 
 from psigraph.graphs.complex_batch import ComplexBatch
-from psigraph.models.affinity.head import Head
-from psigraph.models.affinity.voxels import Voxelizer
+from psigraph.models.affinity.head import BatchNorm, Head
+from psigraph.models.affinity.voxels import CHANNELS, AtomChannels, Voxelizer
 
 #: Spreads below this are rounding; the target is then left as it is.
 _SMALLEST = 1e-8
@@ -28,6 +29,26 @@ class AffinityOutput:
     """Predictions of a batch."""
 
     labels: Tensor  # (B, T) in the targets' units
+
+
+class Amounts(nn.Module):
+    """How much of each channel a ligand has: sums (B, 12) over its atoms, normed over the batch.
+
+    The norms of convolutions and attention are over one complex by itself, so they lose how large its ligand is. One is
+    added to the variances, so that a channel which hardly any training ligand has does not become a large number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels = AtomChannels()
+        self.norm = BatchNorm(len(CHANNELS), eps=1.0, affine=False)
+
+    def forward(self, batch: ComplexBatch, atom_weights: Tensor | None = None) -> Tensor:
+        """Return them for a batch; `atom_weights` (ΣN,) multiply the channels of the ligands' atoms."""
+        ligand = self.channels(batch.z_atoms, batch.atom_features)  # (ΣN, 12)
+        if atom_weights is not None:
+            ligand = ligand * atom_weights[:, None]
+        return self.norm(scatter(ligand, batch.atoms_batch, 0, batch.num_graphs))
 
 
 class AffinityModel(nn.Module):
@@ -62,7 +83,8 @@ class AffinityModel(nn.Module):
         super().__init__()
         self.translate = 0.0
         self.voxelizer = Voxelizer(grid_points, spacing, width)
-        self.head = Head(features, targets, dropout, head_widths)
+        self.amounts = Amounts()
+        self.head = Head(features + len(CHANNELS), targets, dropout, head_widths)
         self.register_buffer("target_mean", torch.zeros(targets))
         self.register_buffer("target_scale", torch.ones(targets))
 
@@ -73,7 +95,8 @@ class AffinityModel(nn.Module):
     def forward(self, batch: ComplexBatch, atom_weights: Tensor | None = None) -> AffinityOutput:
         """Return the predictions of a batch; `atom_weights` (ΣN,) multiply what each ligand atom adds to the input."""
         grid = self.voxelizer(batch, atom_weights, self._shift(batch))
-        standardised = self.head(self.encode(grid, batch, atom_weights))
+        features = torch.cat([self.encode(grid, batch, atom_weights), self.amounts(batch, atom_weights)], 1)
+        standardised = self.head(features)
         return AffinityOutput(self.target_mean + self.target_scale * standardised)
 
     def _shift(self, batch: ComplexBatch) -> Tensor | None:
