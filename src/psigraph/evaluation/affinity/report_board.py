@@ -58,7 +58,7 @@ def board_tables(rows: pd.DataFrame) -> list[Table]:
         r, r2 = found["r"], found["r2"]
         model = ".".join(filter(None, (str(architecture), str(variant))))
         floors = [significant(r[floor]) for floor in ("floor:forest", "floor:ligand")]
-        interval = f" ({significant(r['low'])} … {significant(r['high'])})" if np.isfinite(r["low"]) else ""
+        interval = f" ({significant(r['low'], 2)} … {significant(r['high'], 2)})" if np.isfinite(r["low"]) else ""
         reached.append(
             (
                 f"{experiment} ({r['split_kind']})",
