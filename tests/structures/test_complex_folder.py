@@ -167,7 +167,12 @@ def test_an_archive_gives_the_same_as_its_folder(folder, tmp_path):
     write("a,T,p.pdb,phenol.sdf,6", "b,T,p.pdb,gone.sdf,6")
     (tmp_path / "packed").mkdir()
     with tarfile.open(tmp_path / "packed/all.tar.xz", "w:xz") as archive:
-        archive.add(raw, "inside/it")
+        archive.add(raw, "inside/it", filter=lambda member: None if member.name.endswith("phenol.sdf") else member)
+        archive.add(raw / "phenol.sdf", "inside/elsewhere.sdf")
+        for name, kind, target in (("phenol.sdf", tarfile.SYMTYPE, "../elsewhere.sdf"), ("a.dev", tarfile.CHRTYPE, "")):
+            member = tarfile.TarInfo(f"inside/it/{name}")
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
     packed = dataset(tmp_path / "packed", archive="all.tar.xz")
     one, other = (load_dataset(d, "mine") for d in (dataset(raw), packed))
     assert other.rejected == one.rejected
@@ -186,6 +191,17 @@ def test_archives_that_cannot_be_used(folder, tmp_path):
         load_dataset(dataset(raw, archive="bad.tar.xz"), "mine")
     with pytest.raises(StructureError, match=r"gone\.tar: no such file; name the archive of complexes"):
         files_of(dataset(raw, archive="gone.tar"))
+    for name, target, reason in (
+        ("../p.pdb", None, r"'\.\./p\.pdb' leads out of the archive"),
+        ("p.pdb", "../../passwd", r"'p\.pdb' is a link to what is not in the archive"),
+    ):
+        with tarfile.open(raw / "odd.tar", "w") as archive:
+            member = tarfile.TarInfo(name)
+            if target:
+                member.type, member.linkname = tarfile.SYMTYPE, target
+            archive.addfile(member)
+        with pytest.raises(StructureError, match=rf"odd\.tar: cannot be unpacked \({reason}\); fetch it again"):
+            load_dataset(dataset(raw, archive="odd.tar"), "mine")
     with tarfile.open(raw / "empty.tar", "w"):
         pass
     with pytest.raises(StructureError, match=r"empty\.tar: holds 0 files complexes\.csv, expected one"):

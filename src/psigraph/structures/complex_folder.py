@@ -8,6 +8,7 @@ ligand's file, and the column that `side` names. Files are named relative to the
 
 import logging
 import math
+import shutil
 import tarfile
 import tempfile
 from collections import Counter
@@ -65,11 +66,32 @@ def _unpacked(dataset: ComplexFolder) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with tarfile.open(archive) as file:
-                file.extractall(folder, filter="data")
+                _unpack(file, Path(folder).resolve())
         except (OSError, EOFError, tarfile.TarError) as error:
             reason = str(error).splitlines()[0].rstrip(":")
             raise StructureError(f"{archive}: cannot be unpacked ({reason}); fetch it again") from error
         yield Path(folder)
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Write the archive's files into the folder. Raises TarError for a name that leads out of it.
+
+    Links are files with the content of what they point to in the archive; devices are left out. (`extractall` is as
+    careful from Python 3.11.4 on.)
+    """
+    for member in archive:
+        try:
+            content = archive.extractfile(member)
+        except KeyError as error:
+            raise tarfile.TarError(f"{member.name!r} is a link to what is not in the archive") from error
+        if content is None:  # a folder or a device
+            continue
+        path = (folder / member.name).resolve()
+        if not path.is_relative_to(folder):
+            raise tarfile.TarError(f"{member.name!r} leads out of the archive")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with content, open(path, "wb") as file:
+            shutil.copyfileobj(content, file)
 
 
 def _table(dataset: ComplexFolder, folder: Path) -> Path:
