@@ -2,7 +2,7 @@
 
 import fcntl
 
-from psigraph.config import Config, ConfigError, Section, validate_config
+from psigraph.config import JOB_KEYS, Config, ConfigError, Section, validate_config
 from psigraph.descriptors import SHIELDING_VERSION
 from psigraph.quantum import FEATURE_VERSION
 from psigraph.quantum.table import FEATURES
@@ -37,9 +37,9 @@ def hold_results() -> None:
     _held.flush()
 
 
-def as_json(section: Section) -> str:
-    """A section of the configuration as one parameter value."""
-    return canonical_json(section.model_dump(mode="json"))
+def as_json(section: Section, without: frozenset[str] = frozenset()) -> str:
+    """A section of the configuration as one parameter value; editing the keys left out reruns nothing."""
+    return canonical_json(section.model_dump(mode="json", exclude=set(without)))
 
 
 #: This clone, relative to the working folder: a moved clone has the same inputs, so it reruns nothing.

@@ -25,7 +25,7 @@ rule structures:
         mem_mb=lambda wildcards: CONFIG.datasets[wildcards.dataset].memory_mb,
         runtime=lambda wildcards: CONFIG.datasets[wildcards.dataset].runtime_min,
     params:
-        settings=lambda wildcards: as_json(CONFIG.datasets[wildcards.dataset]),
+        settings=lambda wildcards: as_json(CONFIG.datasets[wildcards.dataset], without=JOB_KEYS),
     shell:
         "python {input.script} --dataset {wildcards.dataset} --settings {params.settings:q}"
         " --threads {threads} --output {output.store} --rejected {output.rejected} 2> {log}"

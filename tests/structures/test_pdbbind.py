@@ -103,12 +103,13 @@ def test_an_index_without_pk_and_folders_by_year(folder, caplog):
         "1abc  2.00  1999  Kd=49uM  // x",
         "2xyz  NMR  2010  Ki=2nM  // x",
         "3ic5  1.90  2010  Kd=0M  // x",
+        "4iex  2.00  2001  6.00  Kd=0M  // x",
     )
     (folder / "P-L/new.lst").write_text("\n".join(["# code, resolution, year, binding data", *lines, ""]))
     result = load_dataset(dataset(folder / "P-L", index="new.lst"), "mine")
     assert [(s.id, s.group) for s in result.structures] == [("1abc", "1abc"), ("2xyz", "2xyz")]
     np.testing.assert_allclose([s.labels[0] for s in result.structures], [4.3098, 8.69897], rtol=1e-5)
-    assert [r.reason for r in result.rejected] == ["Kd=0M: not a number"]
+    assert [r.reason for r in result.rejected] == ["Kd=0M: not a number", "pK 6.00 of Kd=0M: not a number"]
     assert "each complex counts as a target of its own" in caplog.text
     found = {str(f.relative_to(folder / "P-L")) for f in files_of(dataset(folder / "P-L", index="new.lst"))}
     assert "1981-2000/1abc/1abc_protein.pdb" in found and "2001-2010/2xyz/2xyz_ligand.mol2" in found

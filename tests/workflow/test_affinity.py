@@ -75,6 +75,11 @@ def test_an_edited_radius_rebuilds_shards_and_prepares_no_protein(edited: Path, 
     assert jobs["graph_shard"] == 2 and jobs["train"] == 5
 
 
+def test_what_the_job_is_given_redoes_the_pages_alone(edited: Path) -> None:
+    jobs = edit(edited, "batches: 1}", "batches: 1, threads: 2, memory_mb: 3000, runtime_min: 90}")
+    assert not {"structures", "graph_shard", "train", "evaluate", "compare"} & set(jobs)
+
+
 def test_an_edited_width_trains_again_and_rebuilds_no_shard(edited: Path) -> None:
     jobs = edit(edited, "width: 2.0, dim", "width: 1.5, dim")
     assert set(jobs) >= AFTER_SHARDS and not {"graph_shard", "structures"} & set(jobs)

@@ -8,6 +8,7 @@ from psigraph.config.architectures import ARCHITECTURES, ArchitectureSettings
 from psigraph.config.base import ConfigError, Section, did_you_mean
 from psigraph.config.datasets import (
     DATABASES,
+    JOB_KEYS,
     SOURCES,
     ComplexDataset,
     ComplexFolder,
@@ -32,6 +33,7 @@ from psigraph.config.training import Split, Training
 __all__ = [
     "ARCHITECTURES",
     "DATABASES",
+    "JOB_KEYS",
     "SOURCES",
     "AffinityGraphset",
     "ArchitectureSettings",

@@ -16,6 +16,10 @@ if set(get_args(EnergyUnit)) != set(ENERGY_UNITS):
 DATABASES = ("A24", "BBI", "HBC6", "JSCH", "NBC10", "RGC10", "S22by5", "S66by8", "SSI")
 
 
+#: Keys of a dataset that say what the job that reads it is given; they change nothing of what comes out.
+JOB_KEYS = frozenset({"threads", "memory_mb", "runtime_min"})
+
+
 class DatasetBase(Section):
     batches: int = Field(8, ge=1, description="number of Psi4 jobs the dataset is divided into")
     max_per_group: int | None = Field(

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from psigraph.config import Dataset
+from psigraph.config import JOB_KEYS, Dataset
 from psigraph.stores import atomic_path
 from psigraph.structures import (
     complex_folder,
@@ -44,7 +44,7 @@ from psigraph.structures.store import write_structures
 logger = logging.getLogger(__name__)
 
 #: Keys of a dataset that say where it lies, how it is computed or when to stop, and nothing about its content.
-_NOT_CONTENT = {"path", "batches", "max_rejected", "threads", "memory_mb", "runtime_min"}
+_NOT_CONTENT = {"path", "batches", "max_rejected"} | JOB_KEYS
 
 
 def _everything(dataset: Any, structure: Structure) -> None:

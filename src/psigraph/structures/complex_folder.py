@@ -42,10 +42,10 @@ def read(dataset: ComplexFolder) -> ReadResult:
         table.require("id", "target", "ligand_file", dataset.protein, *dataset.where, *filter(None, [dataset.side]))
         energy = _energy_column(table)
         result, reader = empty_result(), ComplexReader(dataset)
-        names = [row[dataset.protein] for row in table.rows if not _unselected(dataset, row)]
+        rows = [(row, _unselected(dataset, row)) for row in table.rows]
+        names = [row[dataset.protein] for row, reason in rows if not reason]
         reader.read_ahead((path.parent / name, name) for name in names if name)
-        for n, row in enumerate(tqdm(table.rows, desc="complexes", disable=None, mininterval=1.0), start=1):
-            reason = _unselected(dataset, row)
+        for n, (row, reason) in enumerate(tqdm(rows, desc="complexes", disable=None, mininterval=1.0), start=1):
             try:
                 if reason:
                     raise RowError(NOT_SELECTED + reason)

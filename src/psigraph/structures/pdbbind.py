@@ -124,10 +124,10 @@ def _affinity(words: list[str]) -> tuple[float, str]:
     if found["sign"] != "=":
         raise RowError(f"{constant!r} is not exact")
     try:
-        concentration = float(found["value"]) * _MOLAR[found["unit"]]
-        pk = -math.log10(concentration) if stated is None else float(stated)
+        measured = -math.log10(float(found["value"]) * _MOLAR[found["unit"]])
+        pk = measured if stated is None else float(stated)
     except ValueError:
         raise RowError(f"{constant if stated is None else f'pK {stated} of {constant}'}: not a number") from None
-    if abs(pk + math.log10(concentration)) > _ROUNDING:
+    if abs(pk - measured) > _ROUNDING:
         raise RowError(f"pK is {stated}, which is not -log10 of {constant} in mol/l: one is in another unit")
     return checked_pk(pk), found["measure"]

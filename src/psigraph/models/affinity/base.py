@@ -45,9 +45,7 @@ class Amounts(nn.Module):
 
     def forward(self, batch: ComplexBatch, atom_weights: Tensor | None = None) -> Tensor:
         """Return them for a batch; `atom_weights` (ΣN,) multiply the channels of the ligands' atoms."""
-        ligand = self.channels(batch.z_atoms, batch.atom_features)  # (ΣN, 12)
-        if atom_weights is not None:
-            ligand = ligand * atom_weights[:, None]
+        ligand = self.channels.of_ligands(batch, atom_weights)  # (ΣN, 12)
         return self.norm(scatter(ligand, batch.atoms_batch, 0, batch.num_graphs))
 
 

@@ -88,9 +88,7 @@ class ComplexGraphs(nn.Module):
         """Return the features of a batch; `atom_weights` (ΣN,) multiply the channels of the ligands' atoms."""
         count, atoms = batch.num_graphs, len(batch.z_atoms)
         contacts = contacts_of(batch)
-        ligand = self.channels(batch.z_atoms, batch.atom_features)  # (ΣN, 12)
-        if atom_weights is not None:
-            ligand = ligand * atom_weights[:, None]
+        ligand = self.channels.of_ligands(batch, atom_weights)  # (ΣN, 12)
         site = self.channels(batch.site_z[contacts.touched], batch.site_features[contacts.touched])  # (U, 12)
         states = torch.cat([self.ligand(ligand), self.site(site)])  # (ΣN + U, dim)
         bonds, bond_features = both_directions(batch.bonds), batch.bond_features.repeat(2, 1)

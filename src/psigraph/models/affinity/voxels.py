@@ -48,6 +48,11 @@ class AtomChannels(nn.Module):
         elements = nn.functional.one_hot(self.column[z], len(ELEMENTS)).to(features)  # (A, 7)
         return torch.cat([elements, features], 1)  # (A, 12)
 
+    def of_ligands(self, batch: ComplexBatch, atom_weights: Tensor | None) -> Tensor:
+        """Return those of the ligands' atoms (ΣN, 12), each multiplied by its weight (ΣN,)."""
+        ligand = self(batch.z_atoms, batch.atom_features)
+        return ligand if atom_weights is None else ligand * atom_weights[:, None]
+
 
 class Voxelizer(nn.Module):
     """Densities (B, 3, 12, G, G, G) of `COMPONENTS` and `CHANNELS` at the points of a grid, axes x, y, z.
@@ -81,9 +86,7 @@ class Voxelizer(nn.Module):
         `atom_weights` (ΣN,) multiply the densities of the ligands' atoms, `shift` (B, 3) [Å] is added to the centres.
         """
         count = batch.num_graphs
-        ligand = self.channels(batch.z_atoms, batch.atom_features)  # (ΣN, 12)
-        if atom_weights is not None:
-            ligand = ligand * atom_weights[:, None]
+        ligand = self.channels.of_ligands(batch, atom_weights)  # (ΣN, 12)
         site = self.channels(batch.site_z, batch.site_features)  # (ΣS, 12)
         centre = centroids(batch.pos_atoms, batch.atoms_batch, count)  # (B, 3)
         if shift is not None:
